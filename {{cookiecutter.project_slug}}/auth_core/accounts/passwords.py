@@ -1,0 +1,70 @@
+"""Changes a password: once, whatever races, and ending the sessions that began with the old one."""
+
+import unicodedata
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import transaction
+from rest_framework import serializers
+
+from auth_core.sessions.models import AuthSession, RevocationReason
+from auth_core.sessions.services import end_all
+
+MAX_LENGTH = 1024
+
+
+class PasswordField(serializers.CharField):
+    """A password as it was typed, not trimmed, in Unicode's NFC (NIST SP 800-63B-4, 3.1.1.2)."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        style = {"input_type": "password"}
+        super().__init__(
+            **{
+                "write_only": True,
+                "trim_whitespace": False,
+                "max_length": MAX_LENGTH,
+                "style": style,
+                **kwargs,
+            }
+        )
+
+    def to_internal_value(self, data: Any) -> str:
+        return unicodedata.normalize("NFC", super().to_internal_value(data))
+
+
+def check_new_password(field: str, password: str, repeated: str, user: Any) -> None:
+    """Refuse a password that was mistyped or that the policy does not allow, naming the body's field."""
+    if password != repeated:
+        raise serializers.ValidationError(
+            {field: ["The two password fields didn't match."]}, code="password_mismatch"
+        )
+    try:
+        validate_password(password, user)
+    except DjangoValidationError as error:
+        details = [
+            serializers.ErrorDetail(e.messages[0], code=e.code or "invalid")
+            for e in error.error_list
+        ]
+        raise serializers.ValidationError({field: details}) from error
+
+
+def replace_password(user: Any, password: str, *, keep: AuthSession | None = None) -> bool:
+    """Store a new password and end the user's sessions but `keep`; False if another change came first."""
+    before = user.password
+    user.set_password(password)  # slow, so before the transaction
+    with transaction.atomic():
+        if (
+            not get_user_model()
+            .objects.filter(pk=user.pk, password=before)
+            .update(password=user.password)
+        ):
+            return False
+        others = AuthSession.objects.filter(user=user)
+        if keep is not None:
+            others = others.exclude(pk=keep.pk)
+            keep.auth_hash = user.get_session_auth_hash()
+            keep.save(update_fields=["auth_hash"])
+        end_all(others, RevocationReason.PASSWORD)
+    return True

@@ -1,0 +1,289 @@
+"""Bodies of the account endpoints: dj-rest-auth's, with their known defects mended."""
+
+from typing import Any
+
+from allauth.account.adapter import get_adapter
+from allauth.account.forms import default_token_generator
+from allauth.account.models import EmailAddress
+from allauth.account.utils import filter_users_by_email, url_str_to_user_pk, user_pk_to_url_str
+from dj_rest_auth import serializers as base
+from dj_rest_auth.registration import serializers as registration
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+from rest_framework.exceptions import Throttled
+
+from auth_core import policy
+
+from .adapter import frontend_link
+from .fields import canonical
+from .passwords import PasswordField, check_new_password, replace_password
+
+VERIFICATION_IS_MANDATORY = policy.EMAIL_VERIFICATION == "mandatory"
+HAS_USERNAMES = policy.LOGIN_WITH != "email"
+LOGIN_FIELDS = {
+    "username_or_email": {"username", "email"},
+    "email": {"email"},
+    "username": {"username"},
+}
+
+
+def username_taken() -> serializers.ValidationError:
+    return serializers.ValidationError(
+        {"username": [_("A user with that username already exists.")]}, code="username_taken"
+    )
+
+
+def email_taken() -> serializers.ValidationError:
+    return serializers.ValidationError(
+        {"email": [_("A user is already registered with this e-mail address.")]}, code="email_taken"
+    )
+
+
+def invalid_link() -> serializers.ValidationError:
+    """One answer for a bad uid, a bad, used or expired token, and a deactivated user."""
+    return serializers.ValidationError({"token": [_("Invalid value")]}, code="invalid_link")
+
+
+class LoginSerializer(base.LoginSerializer):
+    """{"username" and/or "email", "password"} as the policy's login_with has it."""
+
+    password = PasswordField()
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields = super().get_fields()
+        allowed = {*LOGIN_FIELDS[policy.LOGIN_WITH], "password"}
+        return {name: field for name, field in fields.items() if name in allowed}
+
+    def authenticate(self, **credentials: Any) -> Any:
+        """Ask allauth's adapter, which counts failures per account and per address."""
+        request = self.context["request"]._request
+        try:
+            return get_adapter(request).authenticate(request, **credentials)
+        except DjangoValidationError as error:
+            raise Throttled from error
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        user = self.get_auth_user(attrs.get("username"), attrs.get("email"), attrs["password"])
+        # A deactivated account is not told from a wrong password.
+        if user is None or not user.is_active:
+            raise serializers.ValidationError(
+                _("Unable to log in with provided credentials."), code="invalid_credentials"
+            )
+        if (
+            VERIFICATION_IS_MANDATORY
+            and not EmailAddress.objects.filter(user=user, verified=True).exists()
+        ):
+            raise serializers.ValidationError(
+                _("E-mail is not verified."), code="email_not_verified"
+            )
+        return {**attrs, "user": user}
+
+
+class RegisterSerializer(registration.RegisterSerializer):
+    """{"username", "email", "password1", "password2"}; the policy decides which are asked and required.
+
+    Where verification is mandatory, a registered address is accepted like a new one and told by mail.
+    """
+
+    password1 = PasswordField()
+    password2 = PasswordField()
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields = super().get_fields()
+        if not HAS_USERNAMES:
+            del fields["username"]
+        return fields
+
+    def validate_username(self, username: str) -> str:
+        return get_adapter().clean_username(canonical(username) or "", shallow=True)
+
+    def validate_email(self, email: str) -> str:
+        return get_adapter().clean_email(canonical(email) or "")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        users = get_user_model().objects
+        username, email = attrs.get("username"), attrs.get("email")
+        if (
+            username
+            and users.filter(username=username).exclude(pk__in=self._abandoned(email)).exists()
+        ):
+            raise username_taken()
+        if email and not VERIFICATION_IS_MANDATORY and users.filter(email=email).exists():
+            raise email_taken()
+        user = get_user_model()(email=email, **({"username": username} if HAS_USERNAMES else {}))
+        check_new_password("password1", attrs["password1"], attrs["password2"], user)
+        return attrs
+
+    @staticmethod
+    def _abandoned(email: str | None) -> Any:
+        """Select the registration of an address that was never verified: it owns neither address nor name."""
+        pending = EmailAddress.objects.filter(email=email, verified=False)
+        users = get_user_model().objects.filter(
+            email=email, last_login=None, emailaddress__in=pending
+        )
+        return users if email and VERIFICATION_IS_MANDATORY else users.none()
+
+    def save(self, request: Any) -> Any | None:
+        """Create the user; return None, in the same time, where the address has an owner already."""
+        try:
+            with transaction.atomic():
+                self._abandoned(self.validated_data.get("email")).delete()
+                return super().save(request)
+        except IntegrityError as error:
+            if VERIFICATION_IS_MANDATORY and self._email_is_taken():
+                return None
+            raise (email_taken() if self._email_is_taken() else username_taken()) from error
+
+    def _email_is_taken(self) -> bool:
+        email = self.validated_data.get("email")
+        return bool(email) and get_user_model().objects.filter(email=email).exists()
+
+
+class UserDetailsSerializer(base.UserDetailsSerializer):
+    """{"pk", "username", "email", "first_name", "last_name"}; pk and email are read-only."""
+
+    class Meta:
+        model = get_user_model()
+        fields = (
+            "pk",
+            *(("username",) if HAS_USERNAMES else ()),
+            "email",
+            "first_name",
+            "last_name",
+        )
+        read_only_fields = ("pk", "email")
+        extra_kwargs = (
+            {"username": {"required": True, "allow_null": False, "allow_blank": False}}
+            if HAS_USERNAMES
+            else {}
+        )
+
+    def validate_username(self, username: str) -> str:
+        name = canonical(username) or ""
+        return (
+            name
+            if self.instance and name == self.instance.username
+            else get_adapter().clean_username(name)
+        )
+
+    def update(self, instance: Any, validated_data: dict[str, Any]) -> Any:
+        """Write the given fields only: the rest of the row may have changed meanwhile."""
+        for name, value in validated_data.items():
+            setattr(instance, name, value)
+        try:
+            with transaction.atomic():
+                instance.save(update_fields=list(validated_data))
+        except IntegrityError as error:
+            raise username_taken() from error
+        return instance
+
+
+class PasswordChangeSerializer(serializers.Serializer):
+    """{"old_password", "new_password1", "new_password2"}."""
+
+    old_password = PasswordField()
+    new_password1 = PasswordField()
+    new_password2 = PasswordField()
+
+    def validate_old_password(self, value: str) -> str:
+        if not self.context["request"].user.check_password(value):
+            raise serializers.ValidationError(
+                _("Your old password was entered incorrectly. Please enter it again."),
+                code="invalid_password",
+            )
+        return value
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        user = self.context["request"].user
+        check_new_password("new_password2", attrs["new_password1"], attrs["new_password2"], user)
+        if attrs["new_password1"] == attrs["old_password"]:
+            raise serializers.ValidationError(
+                {"new_password2": [_("The new password is the old one.")]},
+                code="password_unchanged",
+            )
+        return attrs
+
+    def save(self, **kwargs: Any) -> None:
+        request = self.context["request"]
+        if not replace_password(
+            request.user, self.validated_data["new_password1"], keep=request.auth
+        ):
+            raise serializers.ValidationError(
+                _("The password was changed meanwhile."), code="conflict"
+            )
+
+
+class PasswordResetSerializer(serializers.Serializer):
+    """{"email"}; the answer is the same whether the address is known or not."""
+
+    email = serializers.EmailField()
+
+    def save(self, **kwargs: Any) -> None:
+        request = self.context["request"]._request
+        adapter = get_adapter(request)
+        for user in filter_users_by_email(
+            self.validated_data["email"], is_active=True, prefer_verified=True
+        ):
+            uid, token = user_pk_to_url_str(user), default_token_generator.make_token(user)
+            context = {
+                "user": user,
+                "uid": uid,
+                "token": token,
+                "username": user.username if HAS_USERNAMES else None,
+                "password_reset_url": frontend_link("reset-password", uid=uid, token=token),
+            }
+            # To the stored address, not to the one that was typed.
+            adapter.send_password_reset_mail(user, user.email, context)
+
+
+class PasswordResetConfirmSerializer(serializers.Serializer):
+    """{"uid", "token", "new_password1", "new_password2"}; uid and token come with the mailed link."""
+
+    uid = serializers.CharField()
+    token = serializers.CharField()
+    new_password1 = PasswordField()
+    new_password2 = PasswordField()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        users = get_user_model().objects.filter(is_active=True)
+        try:
+            user = users.get(pk=url_str_to_user_pk(attrs["uid"]))
+        except (
+            DjangoValidationError,
+            ValueError,
+            TypeError,
+            OverflowError,
+            get_user_model().DoesNotExist,
+        ):
+            user = None
+        if user is None or not default_token_generator.check_token(user, attrs["token"]):
+            raise invalid_link()
+        check_new_password("new_password2", attrs["new_password1"], attrs["new_password2"], user)
+        return {**attrs, "user": user}
+
+    def save(self, **kwargs: Any) -> Any:
+        """Replace the password; whoever read the mail also owns the address, so it counts as verified."""
+        user = self.validated_data["user"]
+        with transaction.atomic():
+            if not replace_password(user, self.validated_data["new_password1"]):
+                raise invalid_link()
+            address, _created = EmailAddress.objects.get_or_create(
+                user=user, email=user.email, defaults={"primary": True}
+            )
+            address.set_verified()
+        return user
+
+
+class VerifyEmailSerializer(serializers.Serializer):
+    """{"key"} from the mailed link."""
+
+    key = serializers.CharField()
+
+
+class ResendEmailSerializer(serializers.Serializer):
+    """{"email"}; the answer is the same whatever the address."""
+
+    email = serializers.EmailField()

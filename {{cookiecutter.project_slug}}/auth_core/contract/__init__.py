@@ -1,0 +1,1 @@
+"""What this project promises to its clients and withstands from others, as tests over its real URLs."""

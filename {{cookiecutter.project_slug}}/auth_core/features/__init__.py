@@ -1,0 +1,47 @@
+"""Optional features: one folder each, rendered only when it was chosen; nothing in the kernel names one.
+
+A feature may hold `settings.py` (lists are appended to the kernel's, dictionaries merged into
+them, other names set) and `urls.py` (its `urlpatterns` come before the kernel's).
+"""
+
+import importlib
+import pkgutil
+from types import ModuleType
+from typing import Any
+
+from django.urls import URLPattern, URLResolver
+
+
+def installed() -> list[str]:
+    """Dotted names of the features this project was rendered with, in alphabetical order."""
+    return sorted(
+        f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__) if module.ispkg
+    )
+
+
+def _modules(name: str) -> list[ModuleType]:
+    return [
+        importlib.import_module(f"{feature}.{name}")
+        for feature in installed()
+        if any(
+            module.name == name
+            for module in pkgutil.iter_modules(importlib.import_module(feature).__path__)
+        )
+    ]
+
+
+def merge_settings(namespace: dict[str, Any]) -> None:
+    for module in _modules("settings"):
+        for name, value in vars(module).items():
+            if not name.isupper():
+                continue
+            if isinstance(value, list):
+                namespace[name] = [*namespace.get(name, []), *value]
+            elif isinstance(value, dict):
+                namespace[name] = {**namespace.get(name, {}), **value}
+            else:
+                namespace[name] = value
+
+
+def urlpatterns() -> list[URLPattern | URLResolver]:
+    return [pattern for module in _modules("urls") for pattern in module.urlpatterns]

@@ -1,0 +1,1 @@
+"""The HTTP layer: errors, request ids, transport, health, API documents."""

@@ -1,0 +1,89 @@
+"""One shape for every error: DRF's own body plus `code` (for programs) and `request_id`.
+
+{"detail": "...", "code": "not_authenticated", "request_id": "..."}
+{"email": ["Enter a valid ..."], "code": "invalid", "codes": {"email": ["invalid"]}, "request_id": "..."}
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.http import HttpRequest, JsonResponse
+from django.urls import Resolver404, resolve
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as drf_exception_handler
+
+
+def request_id(request: Any) -> str:
+    return getattr(request, "id", "") or getattr(getattr(request, "_request", None), "id", "")
+
+
+def _all_codes(codes: Any) -> set[str]:
+    if isinstance(codes, Mapping):
+        return set().union(*map(_all_codes, codes.values())) if codes else set()
+    if isinstance(codes, list):
+        return set().union(*map(_all_codes, codes)) if codes else set()
+    return {str(codes)}
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's handler, with `code` and `request_id` added."""
+    if isinstance(error, DjangoValidationError):
+        error = exceptions.ValidationError(
+            {"non_field_errors": [exceptions.ErrorDetail(m) for m in error.messages]}
+        )
+    response = drf_exception_handler(error, context)
+    if response is None:
+        return None
+    body: dict[str, Any] = (
+        response.data if isinstance(response.data, dict) else {"non_field_errors": response.data}
+    )
+    if isinstance(error, exceptions.ValidationError):
+        codes = error.get_codes()
+        fields = codes if isinstance(codes, dict) else {"non_field_errors": codes}
+        distinct = _all_codes(codes)
+        body.setdefault("code", distinct.pop() if len(distinct) == 1 else "invalid")
+        body["codes"] = fields
+    else:
+        detail = getattr(error, "detail", body.get("detail"))
+        body.setdefault(
+            "code",
+            getattr(detail, "code", None)
+            or {403: "permission_denied", 404: "not_found"}.get(response.status_code, "error"),
+        )
+    body["request_id"] = request_id(context["request"])
+    response.data = body
+    return response
+
+
+def error_response(request: HttpRequest, status: int, code: str, detail: str) -> JsonResponse:
+    """An error outside of DRF's views, in the same shape."""
+    return JsonResponse(
+        {"detail": detail, "code": code, "request_id": request_id(request)}, status=status
+    )
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return error_response(request, 400, "bad_request", "The request is malformed.")
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return error_response(request, 403, "permission_denied", "Not permitted.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
+    """Answer 404, and name the path with a slash where only that was missing."""
+    detail = "Not found."
+    try:
+        resolve(f"{request.path_info}/")
+        detail = f"Not found. Did you mean {request.path}/ ?"
+    except Resolver404:
+        pass
+    return error_response(request, 404, "not_found", detail)
+
+
+def server_error(request: HttpRequest) -> JsonResponse:
+    return error_response(
+        request, 500, "server_error", "Something went wrong; it was logged under this request id."
+    )

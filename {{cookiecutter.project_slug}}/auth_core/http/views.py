@@ -1,0 +1,60 @@
+"""Public endpoints, health, and the root of the API documents."""
+
+import logging
+from typing import Any
+
+from allauth.core.ratelimit import consume
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, JsonResponse
+from rest_framework.exceptions import Throttled
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from auth_core.sessions.authentication import SessionTokenAuthentication
+
+logger = logging.getLogger(__name__)
+
+
+class PublicEndpoint(APIView):
+    """An endpoint that proves identity itself: a dead token sent along never blocks it.
+
+    `rate_limit` names one of ACCOUNT_RATE_LIMITS, `rate_limit_key` the body's field it counts by.
+    """
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    rate_limit: str | None = None
+    rate_limit_key: str | None = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if self.rate_limit and request.method == "POST":
+            body = request.data if isinstance(request.data, dict) else {}
+            key = (
+                str(body.get(self.rate_limit_key, "")).strip().lower()
+                if self.rate_limit_key
+                else None
+            )
+            if not consume(request._request, action=self.rate_limit, key=key):
+                raise Throttled
+
+    def get_authenticate_header(self, request: Request) -> str:
+        # Without authentication classes DRF would turn a 401 into a 403.
+        return SessionTokenAuthentication().authenticate_header(request)
+
+
+def live(request: HttpRequest) -> JsonResponse:
+    """The process answers; says nothing of what it depends on."""
+    return JsonResponse({"status": "ok"})
+
+
+def ready(request: HttpRequest) -> JsonResponse:
+    """The process can serve: 200, or 503 while the database does not answer."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        logger.warning("The database does not answer.")
+        return JsonResponse({"status": "unavailable", "database": False}, status=503)
+    return JsonResponse({"status": "ok", "database": True})

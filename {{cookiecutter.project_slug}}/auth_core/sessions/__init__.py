@@ -1,0 +1,1 @@
+"""Login sessions and the tokens that stand for them."""

@@ -1,0 +1,12 @@
+"""The Django application of the sessions."""
+
+from django.apps import AppConfig
+
+
+class SessionsConfig(AppConfig):
+    name = "auth_core.sessions"
+    label = "auth_sessions"
+    verbose_name = "Login sessions"
+
+    def ready(self) -> None:
+        from . import checks, schema  # noqa: F401 - they register themselves

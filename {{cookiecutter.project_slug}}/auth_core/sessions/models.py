@@ -1,0 +1,53 @@
+"""One row per login. No token text is stored: tokens name the row (`sid`) and its generation (`gen`)."""
+
+import uuid
+from datetime import datetime
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class RevocationReason(models.TextChoices):
+    LOGOUT = "logout", _("logged out")
+    REVOKED = "revoked", _("ended by the user")
+    REUSE = "reuse", _("refresh token used twice")
+    PASSWORD = "password", _("password changed")
+    EVICTED = "evicted", _("too many sessions")
+    ADMIN = "admin", _("ended by an administrator")
+
+
+class AuthSession(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="auth_sessions"
+    )
+    # The user's session auth hash at login: any change of the password ends the session.
+    auth_hash = models.CharField(max_length=128)
+    # Counts the refreshes; a refresh token is valid for one generation.
+    generation = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField()
+    rotated_at = models.DateTimeField()
+    # The session ends when not refreshed until then ...
+    idle_expires_at = models.DateTimeField()
+    # ... and then in any case.
+    absolute_expires_at = models.DateTimeField(db_index=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    revoked_reason = models.CharField(max_length=20, blank=True, choices=RevocationReason)
+    # How the user proved who they are (RFC 8176: pwd, otp, ...), and when.
+    amr = models.JSONField(default=list)
+    auth_time = models.DateTimeField()
+    ip = models.GenericIPAddressField(_("IP address"), null=True, blank=True)
+    user_agent = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("login session")
+        verbose_name_plural = _("login sessions")
+        ordering = ("-created_at",)
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+    @property
+    def expires_at(self) -> datetime:
+        return min(self.idle_expires_at, self.absolute_expires_at)

@@ -1,0 +1,143 @@
+"""Access and refresh tokens: simplejwt's token classes, signed and checked with the key ring.
+
+Access:  header {typ: at+jwt, alg, kid}, claims iss, aud, sub, sid, iat, exp, jti (RFC 9068); no personal data.
+Refresh: header {typ: rt+jwt, alg, kid}, claims iss, aud, sub, sid, gen, iat, exp, jti.
+"""
+
+import uuid
+from typing import Any, Self
+
+import jwt
+from django.utils.translation import gettext_lazy as _
+from rest_framework_simplejwt.backends import TokenBackend
+from rest_framework_simplejwt.exceptions import (
+    TokenBackendError,
+    TokenBackendExpiredToken,
+    TokenError,
+)
+from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.tokens import Token
+
+from .keys import key_ring
+from .models import AuthSession
+
+# Longer than any token of ours, short enough to cost nothing to refuse.
+MAX_TOKEN_LENGTH = 4096
+LATEST_TIME = 2**33
+
+
+def _is_time(value: object) -> bool:
+    return type(value) is int and 0 < value < LATEST_TIME
+
+
+def _is_uuid(value: object) -> bool:
+    try:
+        return isinstance(value, str) and str(uuid.UUID(value)) == value
+    except ValueError:
+        return False
+
+
+def _is_generation(value: object) -> bool:
+    return type(value) is int and 0 <= value < LATEST_TIME
+
+
+class KeyRingBackend(TokenBackend):
+    """Signs with the ring's first key, verifies with the one that `kid` names and its one algorithm."""
+
+    def __init__(self, typ: str, claims: dict[str, Any]) -> None:
+        self.typ = typ
+        self.claims = claims
+        self.issuer = api_settings.ISSUER
+        self.audience = api_settings.AUDIENCE
+        self.leeway = api_settings.LEEWAY
+
+    def encode(self, payload: dict[str, Any]) -> str:
+        key = key_ring().signer
+        return jwt.encode(
+            {**payload, "iss": self.issuer, "aud": self.audience},
+            key.signing,
+            algorithm=key.algorithm,
+            headers={"typ": self.typ, "kid": key.kid},
+        )
+
+    def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
+        """Return the claims of a valid token, which are of the expected types."""
+        try:
+            return self._decode(token)
+        except jwt.ExpiredSignatureError as error:
+            raise TokenBackendExpiredToken(_("Token is expired")) from error
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
+            raise TokenBackendError(_("Token is invalid")) from error
+
+    def _decode(self, token: Any) -> dict[str, Any]:
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise jwt.DecodeError("too long")
+        header = jwt.get_unverified_header(token)
+        key = key_ring().find(header.get("kid"))
+        if key is None or header.get("typ") != self.typ:
+            raise jwt.InvalidTokenError("unknown key or type")
+        payload = jwt.decode(
+            token,
+            key.verifying,
+            algorithms=[key.algorithm],
+            audience=self.audience,
+            issuer=self.issuer,
+            leeway=self.get_leeway(),
+            options={"require": ["exp", "iat", "iss", "aud", *self.claims]},
+        )
+        if not all(check(payload[claim]) for claim, check in self.claims.items()):
+            raise jwt.InvalidTokenError("a claim is of the wrong type")
+        return payload
+
+
+CLAIMS: dict[str, Any] = {
+    "exp": _is_time,
+    "iat": _is_time,
+    "jti": lambda value: isinstance(value, str),
+    "sub": _is_uuid,
+    "sid": _is_uuid,
+}
+
+
+class SessionToken(Token):
+    """A token of one session."""
+
+    backend: KeyRingBackend
+
+    def get_token_backend(self) -> TokenBackend:
+        return self.backend
+
+    @classmethod
+    def for_session(cls, session: AuthSession) -> Self:
+        token = cls()
+        token["sub"] = str(session.user_id)
+        token["sid"] = str(session.pk)
+        return token
+
+    @classmethod
+    def for_user(cls, user: Any) -> Any:
+        """Refused: a token without a session could not be revoked."""
+        raise TokenError(_("Tokens are made by auth_core.sessions.services.start_session"))
+
+
+class AccessToken(SessionToken):
+    token_type = "access"  # noqa: S105 - a kind of token, not a token
+    lifetime = api_settings.ACCESS_TOKEN_LIFETIME
+    backend = KeyRingBackend("at+jwt", CLAIMS)
+
+
+class RefreshToken(SessionToken):
+    """Made from the session row alone, so that concurrent callers get the same one without storing it."""
+
+    token_type = "refresh"  # noqa: S105 - a kind of token, not a token
+    lifetime = api_settings.REFRESH_TOKEN_LIFETIME
+    backend = KeyRingBackend("rt+jwt", {**CLAIMS, "gen": _is_generation})
+
+    @classmethod
+    def for_session(cls, session: AuthSession) -> Self:
+        token = super().for_session(session)
+        token["gen"] = session.generation
+        token["jti"] = f"{session.pk.hex}{session.generation}"
+        token.set_iat(at_time=session.rotated_at)
+        token["exp"] = int(session.expires_at.timestamp())
+        return token

@@ -1,0 +1,310 @@
+"""Turns the policy and the environment into Django's, DRF's, allauth's, dj-rest-auth's and simplejwt's settings.
+
+`config/settings.py` takes every name from here; `config/settings_team.py` has the last word.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+import django
+
+from . import env, features, policy
+
+BASE_DIR = env.BASE_DIR
+env.load_dotenv(BASE_DIR / ".env")
+
+DJANGO_ENV = env.read_choice("DJANGO_ENV", ("dev", "production"))
+PRODUCTION = DJANGO_ENV == "production"
+DEBUG = not PRODUCTION
+
+
+def required(name: str, example: str) -> str:
+    """Read a variable that production needs; in development it may be missing."""
+    value = env.read(name)
+    if PRODUCTION and not value:
+        env.refuse(name, "must be set in production", f"for example {name}={example}")
+    return value
+
+
+# --- Secrets -------------------------------------------------------------------------------
+
+SECRET_KEY = env.read("SECRET_KEY")
+if not SECRET_KEY:
+    env.refuse("SECRET_KEY", "is not set", "`make install` writes a .env with a random one")
+if len(SECRET_KEY) < 50 or SECRET_KEY.startswith("django-insecure-"):
+    env.refuse(
+        "SECRET_KEY",
+        "is shorter than 50 characters or a sample",
+        "take the output of `make secret`",
+    )
+SECRET_KEY_FALLBACKS = env.read_list("SECRET_KEY_FALLBACKS")
+
+# --- Hosts and addresses -------------------------------------------------------------------
+
+ALLOWED_HOSTS = env.read_list("ALLOWED_HOSTS") or (
+    [] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]"]
+)
+if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
+    env.refuse(
+        "ALLOWED_HOSTS",
+        "must list the host names served",
+        "for example ALLOWED_HOSTS=api.example.com",
+    )
+
+# How many reverse proxies of yours stand in front: decides whose X-Forwarded-* is believed.
+TRUSTED_PROXIES = env.read_count("TRUSTED_PROXIES", 0)
+ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXIES
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+
+# Mailed links start with this, never with the request's Host header.
+FRONTEND_URL = (
+    required("FRONTEND_URL", policy.FRONTEND_URL or "https://api.example.com")
+    or policy.FRONTEND_URL
+)
+if FRONTEND_URL:
+    FRONTEND_URL = env.origin("FRONTEND_URL", FRONTEND_URL, https=PRODUCTION)
+else:
+    FRONTEND_URL = f"http://127.0.0.1:{env.read_count('PORT', 8000)}"
+
+CORS_ALLOWED_ORIGINS = env.read_list("CORS_ALLOWED_ORIGINS")
+for _origin in CORS_ALLOWED_ORIGINS:
+    env.origin("CORS_ALLOWED_ORIGINS", _origin, https=PRODUCTION)
+
+# --- Database, cache, mail -----------------------------------------------------------------
+
+_database_url = env.read("DATABASE_URL") or "sqlite:///var/db.sqlite3"
+if PRODUCTION and policy.DATABASE == "postgresql" and _database_url.startswith("sqlite:"):
+    env.refuse(
+        "DATABASE_URL",
+        "must name a PostgreSQL database in production",
+        "for example DATABASE_URL=postgresql://user:password@localhost:5432/name",
+    )
+DATABASES = {"default": env.database("DATABASE_URL", _database_url)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CACHES = {"default": env.cache("CACHE_URL", env.read("CACHE_URL") or "locmem://")}
+
+_email_url = env.read("EMAIL_URL")
+if PRODUCTION and policy.EMAIL_PROVIDER != "file" and not _email_url:
+    required("EMAIL_URL", f"{policy.EMAIL_PROVIDER}://...")
+_mailer = env.mailer("EMAIL_URL", _email_url or "file://var/mail")
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": _mailer}
+else:
+    globals().update(env.legacy_mail_settings(_mailer))
+DEFAULT_FROM_EMAIL = env.read("DEFAULT_FROM_EMAIL") or f"no-reply@{ALLOWED_HOSTS[0].lstrip('.')}"
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+
+# --- Applications --------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "allauth",
+    "allauth.account",
+    # dj_rest_auth.registration imports its models; no provider is configured.
+    "allauth.socialaccount",
+    "dj_rest_auth",
+    "dj_rest_auth.registration",
+    "auth_core.sessions",
+    "auth_core.accounts",
+    "auth_core.http",
+    "users",
+]
+
+MIDDLEWARE = [
+    "auth_core.http.middleware.RequestIdMiddleware",
+    "auth_core.http.middleware.HttpsOnlyMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+if PRODUCTION:
+    MIDDLEWARE.insert(3, "whitenoise.middleware.WhiteNoiseMiddleware")
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+# A missing slash is answered by a 404 that names the right path; a redirect would turn POST into GET.
+APPEND_SLASH = False
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "var" / "static"
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+
+# --- Users and passwords -------------------------------------------------------------------
+
+AUTH_USER_MODEL = "users.User"
+# allauth's alone: a second backend would hash every password twice.
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = [
+    "auth_core.accounts.hashers.Argon2idHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": policy.PASSWORD_MIN_LENGTH},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+PASSWORD_RESET_TIMEOUT = policy.PASSWORD_RESET_MINUTES * 60
+
+# --- Transport (production) ----------------------------------------------------------------
+
+SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
+SECURE_HSTS_PRELOAD = PRODUCTION
+SESSION_COOKIE_SECURE = PRODUCTION
+CSRF_COOKIE_SECURE = PRODUCTION
+SECURE_REFERRER_POLICY = "no-referrer"
+X_FRAME_OPTIONS = "DENY"
+# Plain http is refused, not redirected: a redirect answers after the secret was sent (ASVS 4.1.2).
+SILENCED_SYSTEM_CHECKS = ["security.W008"]
+
+# --- Django REST Framework -----------------------------------------------------------------
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "auth_core.sessions.authentication.SessionTokenAuthentication"
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "auth_core.http.errors.exception_handler",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "NUM_PROXIES": TRUSTED_PROXIES,
+}
+
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": policy.PROJECT_NAME,
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+# --- Tokens and sessions -------------------------------------------------------------------
+
+ACCESS_TOKEN_LIFETIME = timedelta(minutes=policy.ACCESS_TOKEN_MINUTES)
+REFRESH_TOKEN_LIFETIME = timedelta(days=policy.REFRESH_TOKEN_DAYS)
+
+# "ALGORITHM:base64url", comma-separated: the first signs, all verify. Never the SECRET_KEY.
+AUTH_SIGNING_KEYS = env.read_list("AUTH_SIGNING_KEYS")
+
+SIMPLE_JWT: dict[str, Any] = {
+    "ACCESS_TOKEN_LIFETIME": ACCESS_TOKEN_LIFETIME,
+    "REFRESH_TOKEN_LIFETIME": REFRESH_TOKEN_LIFETIME,
+    "AUTH_HEADER_TYPES": (policy.AUTH_HEADER_TYPE,),
+    "AUTH_TOKEN_CLASSES": ("auth_core.sessions.tokens.AccessToken",),
+    # The tokens of this project are signed with the key ring of auth_core.sessions.keys;
+    # simplejwt's own classes know no session and are left without a key on purpose.
+    "SIGNING_KEY": None,
+    "ISSUER": f"urn:{policy.PROJECT_SLUG}:auth",
+    "AUDIENCE": f"urn:{policy.PROJECT_SLUG}:api",
+    "LEEWAY": policy.CLOCK_SKEW_SECONDS,
+    "USER_ID_CLAIM": "sub",
+}
+
+REST_AUTH: dict[str, Any] = {
+    "USE_JWT": True,
+    "JWT_AUTH_HTTPONLY": False,
+    "JWT_AUTH_RETURN_EXPIRATION": True,
+    "TOKEN_MODEL": None,
+    "SESSION_LOGIN": False,
+    "OLD_PASSWORD_FIELD_ENABLED": True,
+    "JWT_SERIALIZER_WITH_EXPIRATION": "auth_core.accounts.answers.LoginAnswer",
+    "LOGIN_SERIALIZER": "auth_core.accounts.serializers.LoginSerializer",
+    "REGISTER_SERIALIZER": "auth_core.accounts.serializers.RegisterSerializer",
+    "USER_DETAILS_SERIALIZER": "users.serializers.UserSerializer",
+    "PASSWORD_CHANGE_SERIALIZER": "auth_core.accounts.serializers.PasswordChangeSerializer",
+    "PASSWORD_RESET_SERIALIZER": "auth_core.accounts.serializers.PasswordResetSerializer",
+    "PASSWORD_RESET_CONFIRM_SERIALIZER": "auth_core.accounts.serializers.PasswordResetConfirmSerializer",
+}
+
+# --- Accounts (allauth) --------------------------------------------------------------------
+
+_EMAIL_REQUIRED = policy.LOGIN_WITH != "username" or policy.EMAIL_VERIFICATION == "mandatory"
+
+ACCOUNT_ADAPTER = "auth_core.accounts.adapter.AccountAdapter"
+# Between FRONTEND_URL and the name of the page in a mailed link.
+FRONTEND_PATH = ""
+ACCOUNT_LOGIN_METHODS = {
+    "username_or_email": {"username", "email"},
+    "email": {"email"},
+    "username": {"username"},
+}[policy.LOGIN_WITH]
+ACCOUNT_SIGNUP_FIELDS = [
+    *([] if policy.LOGIN_WITH == "email" else ["username*"]),
+    "email*" if _EMAIL_REQUIRED else "email",
+    "password1*",
+    "password2*",
+]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None if policy.LOGIN_WITH == "email" else "username"
+ACCOUNT_USERNAME_VALIDATORS = "auth_core.accounts.validators.username_validators"
+ACCOUNT_PRESERVE_USERNAME_CASING = False
+ACCOUNT_UNIQUE_EMAIL = True
+ACCOUNT_EMAIL_VERIFICATION = policy.EMAIL_VERIFICATION
+ACCOUNT_EMAIL_CONFIRMATION_EXPIRE_DAYS = policy.EMAIL_VERIFICATION_HOURS / 24
+ACCOUNT_EMAIL_SUBJECT_PREFIX = f"[{policy.PROJECT_NAME}] "
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+# Otherwise allauth opens a Django session beside ours when a password changes.
+ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
+ACCOUNT_RATE_LIMITS = {
+    "login": "30/m/ip",
+    "login_failed": "10/m/ip,5/300s/key",
+    "signup": "20/m/ip",
+    "confirm_email": "1/180s/key",
+    "reset_password": "20/m/ip,5/m/key",
+    "reset_password_from_key": "20/m/ip",
+    "change_password": "5/m/user",
+}
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+}
+
+features.merge_settings(globals())

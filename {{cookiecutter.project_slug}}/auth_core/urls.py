@@ -1,0 +1,62 @@
+"""The whole HTTP surface, path by path: nothing is included that was not listed here on purpose."""
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from . import features, policy
+from .accounts import views as accounts
+from .http import views as http
+from .sessions import views as sessions
+
+handler400 = "auth_core.http.errors.bad_request"
+handler403 = "auth_core.http.errors.permission_denied"
+handler404 = "auth_core.http.errors.not_found"
+handler500 = "auth_core.http.errors.server_error"
+
+AUTH = policy.AUTH_URL_PREFIX
+REGISTRATION = policy.REGISTRATION_URL_PREFIX
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    *features.urlpatterns(),
+    path(f"{AUTH}/login/", accounts.LoginView.as_view(), name="rest_login"),
+    path(f"{AUTH}/logout/", sessions.LogoutView.as_view(), name="rest_logout"),
+    path(f"{policy.REFRESH_URL}/", sessions.RefreshView.as_view(), name="token_refresh"),
+    path(f"{AUTH}/token/verify/", sessions.VerifyView.as_view(), name="token_verify"),
+    path(f"{AUTH}/user/", accounts.UserDetailsView.as_view(), name="rest_user_details"),
+    path(
+        f"{AUTH}/password/change/",
+        accounts.PasswordChangeView.as_view(),
+        name="rest_password_change",
+    ),
+    path(
+        f"{AUTH}/password/reset/", accounts.PasswordResetView.as_view(), name="rest_password_reset"
+    ),
+    path(
+        f"{AUTH}/password/reset/confirm/",
+        accounts.PasswordResetConfirmView.as_view(),
+        name="rest_password_reset_confirm",
+    ),
+    path(
+        f"{REGISTRATION}/verify-email/",
+        accounts.VerifyEmailView.as_view(),
+        name="rest_verify_email",
+    ),
+    path(
+        f"{REGISTRATION}/resend-email/",
+        accounts.ResendEmailView.as_view(),
+        name="rest_resend_email",
+    ),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("health/live", http.live, name="health_live"),
+    path("health/ready", http.ready, name="health_ready"),
+    path("admin", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.urls),
+]
+
+if policy.REGISTRATION == "open":
+    urlpatterns.append(
+        path(f"{REGISTRATION}/", accounts.RegisterView.as_view(), name="rest_register")
+    )

@@ -1,0 +1,1 @@
+"""Wiring: settings, URLs, WSGI and ASGI of this project."""

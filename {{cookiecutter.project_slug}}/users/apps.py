@@ -1,0 +1,7 @@
+"""The Django application of the users."""
+
+from django.apps import AppConfig
+
+
+class UsersConfig(AppConfig):
+    name = "users"
