@@ -1,0 +1,24 @@
+"""The pages are there, complete, and lead to the API's own paths."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from auth_core.accounts.adapter import frontend_link
+
+
+@pytest.mark.parametrize(
+    ("page", "endpoint"),
+    [
+        ("verify-email", "rest_verify_email"),
+        ("forgot-password", "rest_password_reset"),
+        ("reset-password", "rest_password_reset_confirm"),
+    ],
+)
+def test_a_mailed_link_leads_to_a_page_that_talks_to_the_api(page: str, endpoint: str) -> None:
+    link = frontend_link(page, key="secret")
+    assert link.endswith(f"/account/{page}#key=secret")
+    html = Client().get(f"/account/{page}").content.decode()
+    assert f'data-endpoint="{reverse(endpoint)}"' in html
+    assert "<script>" not in html
+    assert "style=" not in html

@@ -1,0 +1,66 @@
+"""The tutorial's four requests, word for word."""
+
+from typing import Any
+
+import pytest
+
+from auth_core import policy
+from auth_core.testing import PASSWORD, Api
+
+pytestmark = pytest.mark.django_db
+
+REGISTRATION = f"/{policy.REGISTRATION_URL_PREFIX}/"
+LOGIN = f"/{policy.AUTH_URL_PREFIX}/login/"
+LOGOUT = f"/{policy.AUTH_URL_PREFIX}/logout/"
+REFRESH = f"/{policy.REFRESH_URL}/"
+
+
+@pytest.fixture
+def token(api: Api) -> str:
+    body = {"username": "ada", "password1": PASSWORD, "password2": PASSWORD}
+    if policy.LOGIN_WITH != "username":
+        body["email"] = "ada@example.com"
+    assert api.post(REGISTRATION, body).status == 201
+    answer = api.post(LOGIN, {"username": "ada", "password": PASSWORD})
+    assert answer.status == 200
+    return answer.body["token"]
+
+
+def test_a_token_opens_the_api_until_it_expires(api: Api, token: str, clock: Any) -> None:
+    assert Api(token).get("rest_user_details").status == 200
+    clock.shift(policy.ACCESS_TOKEN_MINUTES * 60 + policy.CLOCK_SKEW_SECONDS + 2)
+    assert Api(token).get("rest_user_details").status == 401
+    assert api.post(REFRESH, {"token": token}).code == "token_expired"
+
+
+def test_an_unexpired_token_is_exchanged_for_a_fresh_one(api: Api, token: str, clock: Any) -> None:
+    clock.shift(policy.ACCESS_TOKEN_MINUTES * 60 - 5)
+    fresh = api.post(REFRESH, {"token": token})
+    assert set(fresh.body) == {"token"}
+    clock.shift(60)
+    assert Api(fresh.body["token"]).get("rest_user_details").status == 200
+
+
+def test_logout_ends_the_token(api: Api, token: str) -> None:
+    assert Api(token).post(LOGOUT).status == 200
+    assert Api(token).get("rest_user_details").status == 401
+    assert api.post(REFRESH, {"token": token}).status == 401
+
+
+def test_the_session_ends_in_any_case(api: Api, token: str, clock: Any) -> None:
+    step = policy.ACCESS_TOKEN_MINUTES * 60 - 5
+    last = None
+    for _ in range(policy.REFRESH_TOKEN_DAYS * 24 * 3600 // step + 2):
+        last = api.post(REFRESH, {"token": token})
+        if last.status != 200:
+            break
+        token = last.body["token"]
+        clock.shift(step)
+    assert last is not None
+    assert last.code == "session_expired"
+
+
+def test_the_kernels_own_refresh_still_works(api: Api, token: str) -> None:
+    pair = api.post(LOGIN, {"username": "ada", "password": PASSWORD}).body
+    assert set(api.post(REFRESH, {"refresh": pair["refresh"]}).body) >= {"access", "refresh"}
+    assert api.post(REFRESH, {}).status == 400
