@@ -1,5 +1,6 @@
 """Reads the environment, and stops the start-up with one line that names what is wrong."""
 
+import importlib.util
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,8 +57,8 @@ def split_url(name: str, value: str, example: str) -> ParseResult:
     try:
         url = urlparse(value)
         url.port  # noqa: B018 - parsed, and refused, on access
-    except ValueError as error:
-        refuse(name, f"not a URL ({error})", example)
+    except ValueError:
+        refuse(name, "is not a URL (percent-encode what is special in a password)", example)
     if not url.scheme or "://" not in value:
         refuse(name, "has no scheme", example)
     return url
@@ -93,9 +94,7 @@ def database(name: str, value: str) -> dict[str, Any]:
             "TEST": {"NAME": BASE_DIR / "var" / "test.sqlite3"},
         }
     if url.scheme in {"postgresql", "postgres"}:
-        try:
-            import psycopg  # noqa: F401 - only where PostgreSQL is used
-        except ImportError:
+        if importlib.util.find_spec("psycopg") is None:
             refuse(
                 name,
                 "needs the package psycopg",
@@ -122,10 +121,6 @@ def cache(name: str, value: str) -> dict[str, Any]:
     if url.scheme == "locmem":
         return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
     if url.scheme in {"redis", "rediss"}:
-        try:
-            import redis  # noqa: F401 - only where Redis is used
-        except ImportError:
-            refuse(name, "needs the package redis", "install it, or use locmem://")
         return {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": value}
     refuse(name, f"the scheme {url.scheme!r} is not supported", example)
 
@@ -169,6 +164,12 @@ def mailer(name: str, value: str) -> dict[str, Any]:
             },
         }
     if url.scheme in ANYMAIL_PROVIDERS:
+        if importlib.util.find_spec("anymail") is None:
+            refuse(
+                name,
+                "needs the package django-anymail",
+                f"regenerate with email_provider={url.scheme}",
+            )
         secret_option, domain_option = ANYMAIL_PROVIDERS[url.scheme]
         if not url.username:
             refuse(

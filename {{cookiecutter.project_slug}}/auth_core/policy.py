@@ -22,7 +22,10 @@ FRONTEND_URL: Final[str] = "{{ cookiecutter.frontend_url }}"
 ACCESS_TOKEN_MINUTES: Final[int] = {{ cookiecutter.access_token_minutes }}
 # A session dies when it was not refreshed for this long (NIST SP 800-63B-4, 2.1.3: inactivity).
 REFRESH_TOKEN_DAYS: Final[int] = {{ cookiecutter.refresh_token_days }}
+TOKEN_DELIVERY: Final[Literal["header", "cookie", "both"]] = "{{ cookiecutter.token_delivery }}"
 AUTH_HEADER_TYPE: Final[Literal["Bearer", "JWT"]] = "{{ cookiecutter.auth_header_type }}"
+
+SIGNING_ALGORITHM: Final[Literal["HS256", "EdDSA", "ES256", "RS256"]] = "{{ cookiecutter.signing_algorithm }}"
 
 AUTH_URL_PREFIX: Final = "{{ cookiecutter.auth_url_prefix }}"
 REGISTRATION_URL_PREFIX: Final = "{{ cookiecutter.registration_url_prefix }}"
@@ -33,6 +36,8 @@ SESSION_ABSOLUTE_DAYS: Final[int] = max(30, REFRESH_TOKEN_DAYS)
 # How long the parent of the current refresh token is answered with the current one again, for
 # clients that refresh twice at once or lose an answer. 0 is strict reuse detection.
 REFRESH_GRACE_SECONDS: Final[int] = 10
+# A login beyond this many sessions ends the user's oldest.
+MAX_SESSIONS_PER_USER: Final[int] = 20
 # Clock difference tolerated between hosts (0 to 30).
 CLOCK_SKEW_SECONDS: Final[int] = 10
 

@@ -4,12 +4,15 @@ import secrets
 import sys
 from pathlib import Path
 
+from auth_core import policy
+from auth_core.sessions.keys import Key
+
 HEADER = "# Secrets and addresses of this machine: ignored by git, never overwritten. See .env.example.\n"
 
 
 def new_secrets() -> str:
-    # AUTH_SIGNING_KEYS: 32 random bytes in base64url, as auth_core.sessions.keys reads them.
-    return f"SECRET_KEY={secrets.token_urlsafe(64)}\nAUTH_SIGNING_KEYS=HS256:{secrets.token_urlsafe(32)}\n"
+    signing_key = Key.generate(policy.SIGNING_ALGORITHM)
+    return f"SECRET_KEY={secrets.token_urlsafe(64)}\nAUTH_SIGNING_KEYS={signing_key}\n"
 
 
 def main(target: str) -> None:

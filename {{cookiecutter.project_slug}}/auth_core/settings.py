@@ -9,6 +9,7 @@ from typing import Any
 import django
 
 from . import env, features, policy
+from .sessions.keys import KeyRing, WeakKey
 
 BASE_DIR = env.BASE_DIR
 env.load_dotenv(BASE_DIR / ".env")
@@ -114,6 +115,7 @@ INSTALLED_APPS = [
     "allauth.socialaccount",
     "dj_rest_auth",
     "dj_rest_auth.registration",
+    "auth_core.audit",
     "auth_core.sessions",
     "auth_core.accounts",
     "auth_core.http",
@@ -122,9 +124,11 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "auth_core.http.middleware.RequestIdMiddleware",
+    "auth_core.http.middleware.SecurityHeadersMiddleware",
     "auth_core.http.middleware.HttpsOnlyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",
+    "auth_core.http.middleware.BodyLimitMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -135,7 +139,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
 ]
 if PRODUCTION:
-    MIDDLEWARE.insert(3, "whitenoise.middleware.WhiteNoiseMiddleware")
+    MIDDLEWARE.insert(4, "whitenoise.middleware.WhiteNoiseMiddleware")
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -168,8 +172,8 @@ USE_TZ = True
 # --- Users and passwords -------------------------------------------------------------------
 
 AUTH_USER_MODEL = "users.User"
-# allauth's alone: a second backend would hash every password twice.
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+# One alone: a second backend would hash every password twice.
+AUTHENTICATION_BACKENDS = ["auth_core.accounts.backend.AuthenticationBackend"]
 PASSWORD_HASHERS = [
     "auth_core.accounts.hashers.Argon2idHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -196,6 +200,9 @@ X_FRAME_OPTIONS = "DENY"
 # Plain http is refused, not redirected: a redirect answers after the secret was sent (ASVS 4.1.2).
 SILENCED_SYSTEM_CHECKS = ["security.W008"]
 
+# The largest body accepted, in bytes; raise it for uploads of your own.
+BODY_LIMIT_BYTES = 65_536
+
 # --- Django REST Framework -----------------------------------------------------------------
 
 REST_FRAMEWORK: dict[str, Any] = {
@@ -203,7 +210,7 @@ REST_FRAMEWORK: dict[str, Any] = {
         "auth_core.sessions.authentication.SessionTokenAuthentication"
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["auth_core.http.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "auth_core.http.errors.exception_handler",
@@ -225,11 +232,20 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 
 # --- Tokens and sessions -------------------------------------------------------------------
 
+TOKEN_DELIVERY = "auth_core.sessions.delivery.HeaderDelivery"
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=policy.ACCESS_TOKEN_MINUTES)
 REFRESH_TOKEN_LIFETIME = timedelta(days=policy.REFRESH_TOKEN_DAYS)
 
 # "ALGORITHM:base64url", comma-separated: the first signs, all verify. Never the SECRET_KEY.
 AUTH_SIGNING_KEYS = env.read_list("AUTH_SIGNING_KEYS")
+try:
+    KeyRing(AUTH_SIGNING_KEYS)
+except WeakKey as _error:
+    env.refuse("AUTH_SIGNING_KEYS", str(_error), "take the output of `make secret`")
+if any(
+    SECRET_KEY in _entry or _entry.partition(":")[2] in SECRET_KEY for _entry in AUTH_SIGNING_KEYS
+):
+    env.refuse("AUTH_SIGNING_KEYS", "is the SECRET_KEY", "take the output of `make secret`")
 
 SIMPLE_JWT: dict[str, Any] = {
     "ACCESS_TOKEN_LIFETIME": ACCESS_TOKEN_LIFETIME,
@@ -303,7 +319,16 @@ ACCOUNT_RATE_LIMITS = {
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "formatters": {
+        "json": {"()": "auth_core.audit.json_lines.JsonFormatter"},
+        "text": {"format": "%(levelname)s %(name)s %(message)s"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "json" if PRODUCTION else "text",
+        }
+    },
     "root": {"handlers": ["console"], "level": "INFO"},
 }
 

@@ -3,11 +3,12 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from . import features, policy
 from .accounts import views as accounts
 from .http import views as http
+from .http.jwks import jwks
 from .sessions import views as sessions
 
 handler400 = "auth_core.http.errors.bad_request"
@@ -22,6 +23,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *features.urlpatterns(),
     path(f"{AUTH}/login/", accounts.LoginView.as_view(), name="rest_login"),
     path(f"{AUTH}/logout/", sessions.LogoutView.as_view(), name="rest_logout"),
+    path(f"{AUTH}/logout/all/", sessions.LogoutAllView.as_view(), name="logout_all"),
+    path(f"{AUTH}/sessions/", sessions.SessionListView.as_view(), name="session_list"),
+    path(f"{AUTH}/sessions/<uuid:pk>/", sessions.SessionView.as_view(), name="session"),
     path(f"{policy.REFRESH_URL}/", sessions.RefreshView.as_view(), name="token_refresh"),
     path(f"{AUTH}/token/verify/", sessions.VerifyView.as_view(), name="token_verify"),
     path(f"{AUTH}/user/", accounts.UserDetailsView.as_view(), name="rest_user_details"),
@@ -49,12 +53,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="rest_resend_email",
     ),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("health/live", http.live, name="health_live"),
     path("health/ready", http.ready, name="health_ready"),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
 ]
+
+if policy.SIGNING_ALGORITHM != "HS256":
+    urlpatterns.append(path(".well-known/jwks.json", jwks, name="jwks"))
 
 if policy.REGISTRATION == "open":
     urlpatterns.append(

@@ -10,7 +10,6 @@ from django.db import transaction
 from rest_framework import serializers
 
 from auth_core.sessions.models import AuthSession, RevocationReason
-from auth_core.sessions.services import end_all
 
 MAX_LENGTH = 1024
 
@@ -32,6 +31,16 @@ class PasswordField(serializers.CharField):
 
     def to_internal_value(self, data: Any) -> str:
         return unicodedata.normalize("NFC", super().to_internal_value(data))
+
+
+def check_password(user: Any, password: str) -> bool:
+    """Compare, and keep the user's sessions when that renews an outdated hash."""
+    before = user.get_session_auth_hash()
+    matches = user.check_password(password)
+    after = user.get_session_auth_hash()
+    if after != before:
+        AuthSession.objects.filter(user=user, auth_hash=before).update(auth_hash=after)
+    return bool(matches)
 
 
 def check_new_password(field: str, password: str, repeated: str, user: Any) -> None:
@@ -66,5 +75,5 @@ def replace_password(user: Any, password: str, *, keep: AuthSession | None = Non
             others = others.exclude(pk=keep.pk)
             keep.auth_hash = user.get_session_auth_hash()
             keep.save(update_fields=["auth_hash"])
-        end_all(others, RevocationReason.PASSWORD)
+        others.end(RevocationReason.PASSWORD)
     return True

@@ -16,10 +16,11 @@ from rest_framework import serializers
 from rest_framework.exceptions import Throttled
 
 from auth_core import policy
+from auth_core.sessions.services import refuse_login
 
 from .adapter import frontend_link
 from .fields import canonical
-from .passwords import PasswordField, check_new_password, replace_password
+from .passwords import PasswordField, check_new_password, check_password, replace_password
 
 VERIFICATION_IS_MANDATORY = policy.EMAIL_VERIFICATION == "mandatory"
 HAS_USERNAMES = policy.LOGIN_WITH != "email"
@@ -67,18 +68,8 @@ class LoginSerializer(base.LoginSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         user = self.get_auth_user(attrs.get("username"), attrs.get("email"), attrs["password"])
-        # A deactivated account is not told from a wrong password.
-        if user is None or not user.is_active:
-            raise serializers.ValidationError(
-                _("Unable to log in with provided credentials."), code="invalid_credentials"
-            )
-        if (
-            VERIFICATION_IS_MANDATORY
-            and not EmailAddress.objects.filter(user=user, verified=True).exists()
-        ):
-            raise serializers.ValidationError(
-                _("E-mail is not verified."), code="email_not_verified"
-            )
+        if user is None:
+            refuse_login("invalid_credentials", self.context["request"]._request)
         return {**attrs, "user": user}
 
 
@@ -189,7 +180,7 @@ class PasswordChangeSerializer(serializers.Serializer):
     new_password2 = PasswordField()
 
     def validate_old_password(self, value: str) -> str:
-        if not self.context["request"].user.check_password(value):
+        if not check_password(self.context["request"].user, value):
             raise serializers.ValidationError(
                 _("Your old password was entered incorrectly. Please enter it again."),
                 code="invalid_password",

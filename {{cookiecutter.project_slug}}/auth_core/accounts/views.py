@@ -21,10 +21,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from auth_core import policy
+from auth_core.audit.log import Event, record
 from auth_core.http.schema import ERRORS_400, ERRORS_400_401, Detail
 from auth_core.http.views import PublicEndpoint
 from auth_core.sessions import services
-from auth_core.sessions.views import pair_data
+from auth_core.sessions.delivery import delivery
 
 from .serializers import VERIFICATION_IS_MANDATORY, ResendEmailSerializer, VerifyEmailSerializer
 
@@ -35,11 +36,12 @@ hide_passwords = method_decorator(sensitive_post_parameters(), name="dispatch")
 def login_answer(
     view: GenericAPIView, pair: services.TokenPair, status_code: int = status.HTTP_200_OK
 ) -> Response:
-    """Answer with {"access", "refresh", "access_expiration", "refresh_expiration", "user"}."""
-    answer = LoginAnswer(
-        {**pair_data(pair), "user": pair.session.user}, context=view.get_serializer_context()
+    """Answer with the pair, or what carries it, and the user."""
+    data = {**delivery().body(pair), "user": pair.session.user}
+    answer = Response(
+        LoginAnswer(data, context=view.get_serializer_context()).data, status=status_code
     )
-    return Response(answer.data, status=status_code)
+    return delivery().attach(answer, pair)
 
 
 @hide_passwords
@@ -76,6 +78,7 @@ class RegisterView(PublicEndpoint, GenericAPIView):
         http_request = request._request
         user = serializer.save(http_request)
         if user is not None:
+            record(Event.USER_CREATED, http_request, user_id=user.pk)
             signals.user_signed_up.send(sender=type(user), request=http_request, user=user)
         email = serializer.validated_data.get("email")
         if email and policy.EMAIL_VERIFICATION != "none":
@@ -108,6 +111,8 @@ class VerifyEmailView(PublicEndpoint, GenericAPIView):
         confirmation = EmailConfirmationHMAC.from_key(serializer.validated_data["key"])
         if confirmation is None or not confirmation.confirm(request._request):
             raise ValidationError({"key": [_("Invalid or expired key.")]}, code="invalid_key")
+        user_id = confirmation.email_address.user_id
+        record(Event.EMAIL_VERIFIED, request._request, user_id=user_id)
         return Response({"detail": _("ok")})
 
 
@@ -142,6 +147,7 @@ class PasswordChangeView(BasePasswordChangeView):
     @extend_schema(operation_id="password_change", responses={200: Detail, **ERRORS_400_401})
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         response = super().post(request, *args, **kwargs)
+        record(Event.PASSWORD_CHANGE, request._request, user_id=request.user.pk)
         signals.password_changed.send(
             sender=type(request.user), request=request._request, user=request.user
         )
@@ -178,6 +184,7 @@ class PasswordResetConfirmView(PublicEndpoint, GenericAPIView):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         user = serializer.save()
+        record(Event.PASSWORD_RESET, request._request, user_id=user.pk)
         signals.password_reset.send(sender=type(user), request=request._request, user=user)
         get_adapter(request._request).send_notification_mail("account/email/password_reset", user)
         return Response({"detail": _("Password has been reset with the new password.")})

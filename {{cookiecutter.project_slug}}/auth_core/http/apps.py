@@ -7,3 +7,6 @@ class HttpConfig(AppConfig):
     name = "auth_core.http"
     label = "auth_http"
     verbose_name = "HTTP layer"
+
+    def ready(self) -> None:
+        from . import checks  # noqa: F401 - they register themselves

@@ -4,19 +4,29 @@
 {"email": ["Enter a valid ..."], "code": "invalid", "codes": {"email": ["invalid"]}, "request_id": "..."}
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, JsonResponse
 from django.urls import Resolver404, resolve
-from rest_framework import exceptions
+from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
+from auth_core.sessions.delivery import delivery
 
-def request_id(request: Any) -> str:
-    return getattr(request, "id", "") or getattr(getattr(request, "_request", None), "id", "")
+from .request_id import request_id
+
+logger = logging.getLogger(__name__)
+
+
+class Unavailable(exceptions.APIException):
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "The service is not available; try again in a moment."
+    default_code = "unavailable"
 
 
 def _all_codes(codes: Any) -> set[str]:
@@ -33,6 +43,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         error = exceptions.ValidationError(
             {"non_field_errors": [exceptions.ErrorDetail(m) for m in error.messages]}
         )
+    if isinstance(error, (OperationalError, InterfaceError)):
+        logger.error("The database failed.", exc_info=error)
+        error = Unavailable()
     response = drf_exception_handler(error, context)
     if response is None:
         return None
@@ -54,6 +67,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         )
     body["request_id"] = request_id(context["request"])
     response.data = body
+    if response.status_code == status.HTTP_401_UNAUTHORIZED:
+        response = delivery().clear(context["request"], response)
+    elif response.status_code == status.HTTP_503_SERVICE_UNAVAILABLE:
+        response["Retry-After"] = "5"
     return response
 
 

@@ -21,3 +21,5 @@ class Error(serializers.Serializer):
 
 ERRORS_400: dict[int, Any] = {400: Error}
 ERRORS_400_401: dict[int, Any] = {400: Error, 401: Error}
+ERRORS_401: dict[int, Any] = {401: Error}
+ERRORS_404: dict[int, Any] = {404: Error}

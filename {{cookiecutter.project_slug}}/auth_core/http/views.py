@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from auth_core.sessions.authentication import SessionTokenAuthentication
+from auth_core.sessions.delivery import delivery
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class PublicEndpoint(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        delivery().check(request)
         if self.rate_limit and request.method == "POST":
             body = request.data if isinstance(request.data, dict) else {}
             key = (

@@ -5,6 +5,8 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
+from auth_core import policy
+
 from .models import AuthSession
 from .services import live_session
 
@@ -12,13 +14,25 @@ from .services import live_session
 class SessionTokenAuthentication(JWTAuthentication):
     """Sets request.user to the session's user and request.auth to the AuthSession."""
 
-    def raw_token(self, request: Request) -> bytes | None:
-        header = self.get_header(request)
-        return None if header is None else self.get_raw_token(header)
-
     def authenticate(self, request: Request) -> tuple[Any, AuthSession] | None:  # type: ignore[override]
-        token = self.raw_token(request)
+        token = self.header_token(request)
         if token is None:
             return None
         session = live_session(token)
         return session.user, session
+
+    def header_token(self, request: Request) -> bytes | None:
+        """Return the token of the Authorization header; its scheme is matched in any letter case."""
+        header = self.get_header(request)
+        if header is None:
+            return None
+        scheme, separator, rest = header.partition(b" ")
+        if scheme.lower() == policy.AUTH_HEADER_TYPE.lower().encode():
+            header = policy.AUTH_HEADER_TYPE.encode() + separator + rest
+        return self.get_raw_token(header)
+
+    def authenticate_header(self, request: Request) -> str:
+        """Answer a bad token with `error`, and a missing one without (RFC 6750, 3.1)."""
+        challenge = super().authenticate_header(request)
+        sent = request.headers.get("Authorization")
+        return f'{challenge}, error="invalid_token"' if sent else challenge

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 
@@ -15,6 +16,23 @@ class RevocationReason(models.TextChoices):
     PASSWORD = "password", _("password changed")
     EVICTED = "evicted", _("too many sessions")
     ADMIN = "admin", _("ended by an administrator")
+
+
+class Delivery(models.TextChoices):
+    """How a session's tokens reach its client; a token that arrives otherwise is refused."""
+
+    HEADER = "header", _("header")
+    COOKIE = "cookie", _("cookie")
+
+
+class AuthSessionQuerySet(models.QuerySet["AuthSession"]):
+    def live(self) -> "AuthSessionQuerySet":
+        now = timezone.now()
+        return self.filter(revoked_at=None, idle_expires_at__gt=now, absolute_expires_at__gt=now)
+
+    def end(self, reason: RevocationReason) -> int:
+        """Revoke those that live; return how many."""
+        return self.filter(revoked_at=None).update(revoked_at=timezone.now(), revoked_reason=reason)
 
 
 class AuthSession(models.Model):
@@ -34,11 +52,14 @@ class AuthSession(models.Model):
     absolute_expires_at = models.DateTimeField(db_index=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoked_reason = models.CharField(max_length=20, blank=True, choices=RevocationReason)
+    delivery = models.CharField(max_length=10, choices=Delivery, default=Delivery.HEADER)
     # How the user proved who they are (RFC 8176: pwd, otp, ...), and when.
     amr = models.JSONField(default=list)
     auth_time = models.DateTimeField()
     ip = models.GenericIPAddressField(_("IP address"), null=True, blank=True)
     user_agent = models.CharField(max_length=200, blank=True)
+
+    objects = AuthSessionQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("login session")

@@ -3,21 +3,26 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from allauth.account.adapter import get_adapter
-from django.contrib.auth import user_logged_in
+from allauth.account.models import EmailAddress
+from django.contrib.auth import get_user_model, user_logged_in
 from django.db import transaction
+from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, ValidationError
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 
 from auth_core import policy
+from auth_core.audit.log import Event, context_of, record
 
-from .models import AuthSession, RevocationReason
+from .delivery import delivery
+from .models import AuthSession, Delivery, RevocationReason
 from .tokens import AccessToken, RefreshToken, SessionToken
 
 IDLE_LIFETIME = timedelta(days=policy.REFRESH_TOKEN_DAYS)
@@ -52,28 +57,66 @@ class TokenPair:
         return cls(session, AccessToken.for_session(session), RefreshToken.for_session(session))
 
 
+def with_login_facts(users: QuerySet[Any]) -> QuerySet[Any]:
+    """Load with each user what the gates of `start_session` ask: one query instead of three."""
+    verified = EmailAddress.objects.filter(user=OuterRef("pk"), verified=True)
+    live = AuthSession.objects.live().filter(user=OuterRef("pk")).order_by().values("user")
+    return users.annotate(
+        has_verified_email=Exists(verified),
+        live_sessions=Coalesce(Subquery(live.annotate(count=Count("pk")).values("count")), 0),
+    )
+
+
 def start_session(user: Any, request: HttpRequest, *, amr: Iterable[str] = ("pwd",)) -> TokenPair:
     """Open a session for a user who has proved who they are. Every path to a token ends here.
 
-    Raises AuthenticationFailed (`user_inactive`) for a deactivated user.
+    Raises ValidationError (400) with the code `invalid_credentials` for a deactivated user, who is
+    not told from a wrong password, and `email_not_verified` where verification is mandatory.
     """
+    if not hasattr(user, "live_sessions"):
+        user = with_login_facts(get_user_model().objects.filter(pk=user.pk)).get()
     if not user.is_active:
-        raise AuthenticationFailed(_("The account is deactivated."), code="user_inactive")
+        refuse_login("invalid_credentials", request, user_id=user.pk)
+    if policy.EMAIL_VERIFICATION == "mandatory" and not user.has_verified_email:
+        refuse_login("email_not_verified", request, user_id=user.pk)
     now = timezone.now()
-    session = AuthSession.objects.create(
-        user=user,
-        auth_hash=user.get_session_auth_hash(),
-        created_at=now,
-        rotated_at=now,
-        auth_time=now,
-        idle_expires_at=now + IDLE_LIFETIME,
-        absolute_expires_at=now + ABSOLUTE_LIFETIME,
-        amr=list(amr),
-        ip=get_adapter().get_client_ip(request),
-        user_agent=request.headers.get("User-Agent", "")[:200],
-    )
-    user_logged_in.send(sender=type(user), request=request, user=user)
+    with transaction.atomic():
+        if user.live_sessions >= policy.MAX_SESSIONS_PER_USER:
+            _evict_oldest(user)
+        session = AuthSession.objects.create(
+            user=user,
+            auth_hash=user.get_session_auth_hash(),
+            created_at=now,
+            rotated_at=now,
+            auth_time=now,
+            idle_expires_at=now + IDLE_LIFETIME,
+            absolute_expires_at=now + ABSOLUTE_LIFETIME,
+            amr=list(amr),
+            delivery=delivery().of(request),
+            **context_of(request),
+        )
+        user_logged_in.send(sender=type(user), request=request, user=user)
+        record(Event.LOGIN_SUCCESS, request, user_id=user.pk, session_id=session.pk)
     return TokenPair.of(session)
+
+
+LOGIN_REFUSALS = {
+    "invalid_credentials": _("Unable to log in with provided credentials."),
+    "email_not_verified": _("E-mail is not verified."),
+}
+
+
+def refuse_login(code: str, request: HttpRequest, user_id: Any = None) -> NoReturn:
+    """Refuse a login (400) and put that on the audit trail."""
+    record(Event.LOGIN_FAIL, request, user_id=user_id, reason=code)
+    raise ValidationError({"non_field_errors": [LOGIN_REFUSALS[code]]}, code=code)
+
+
+def _evict_oldest(user: Any) -> None:
+    """End all but the newest sessions, so that one more makes the allowed number."""
+    live = AuthSession.objects.live().filter(user=user).order_by("-created_at")
+    kept = live.values_list("pk", flat=True)[: policy.MAX_SESSIONS_PER_USER - 1]
+    AuthSession.objects.filter(user=user).exclude(pk__in=list(kept)).end(RevocationReason.EVICTED)
 
 
 def _is_bound_to_password(session: AuthSession, user: Any) -> bool:
@@ -87,11 +130,8 @@ def _is_bound_to_password(session: AuthSession, user: Any) -> bool:
 def _death(session: AuthSession, now: datetime) -> str | None:
     """Name what ended a session, or None while it lives."""
     if session.revoked_at is not None:
-        return (
-            "refresh_reused"
-            if session.revoked_reason == RevocationReason.REUSE
-            else "session_revoked"
-        )
+        reused = session.revoked_reason == RevocationReason.REUSE
+        return "refresh_reused" if reused else "session_revoked"
     if not session.user.is_active or not _is_bound_to_password(session, session.user):
         return "session_revoked"
     if now >= session.expires_at:
@@ -101,14 +141,15 @@ def _death(session: AuthSession, now: datetime) -> str | None:
 
 def _decode(token_class: type[AnyToken], token: str | bytes) -> AnyToken:
     try:
-        return token_class(token)  # type: ignore[arg-type] # simplejwt declares a token to be a Token
+        # simplejwt declares a token to be a Token
+        return token_class(token)  # type: ignore[arg-type]
     except ExpiredTokenError as error:
         raise refusal("token_expired") from error
     except TokenError as error:
         raise refusal("token_not_valid") from error
 
 
-def live_session(token: str | bytes) -> AuthSession:
+def live_session(token: str | bytes, arrived_by: Delivery = Delivery.HEADER) -> AuthSession:
     """Return the session of an access token, its user loaded: one query.
 
     Raises AuthenticationFailed with the code token_not_valid, token_expired, session_revoked or
@@ -117,7 +158,7 @@ def live_session(token: str | bytes) -> AuthSession:
     claims = _decode(AccessToken, token)
     session = (
         AuthSession.objects.select_related("user")
-        .filter(pk=claims["sid"], user_id=claims["sub"])
+        .filter(pk=claims["sid"], user_id=claims["sub"], delivery=arrived_by)
         .first()
     )
     death = "session_revoked" if session is None else _death(session, timezone.now())
@@ -126,7 +167,7 @@ def live_session(token: str | bytes) -> AuthSession:
     return session
 
 
-def rotate(token: str) -> TokenPair:
+def rotate(token: str, request: HttpRequest, arrived_by: Delivery = Delivery.HEADER) -> TokenPair:
     """Exchange a refresh token for the next pair of its session (RFC 9700, 4.14.2; ASVS 10.4.5).
 
     The current generation moves on by one. Its immediate parent, within the grace, gets the current
@@ -136,49 +177,84 @@ def rotate(token: str) -> TokenPair:
     Raises AuthenticationFailed as `live_session` does, or with refresh_reused.
     """
     claims = _decode(RefreshToken, token)
+    generation = claims["gen"]
     now = timezone.now()
     with transaction.atomic():
         session = (
             AuthSession.objects.select_for_update(of=("self",))
             .select_related("user")
-            .filter(pk=claims["sid"], user_id=claims["sub"])
+            .filter(pk=claims["sid"], user_id=claims["sub"], delivery=arrived_by)
             .first()
         )
-        death = "session_revoked" if session is None else _death(session, now)
-        if session is None or death or claims["gen"] > session.generation:
-            pass
-        elif claims["gen"] == session.generation:
-            session.generation += 1
-            session.rotated_at = now
-            session.idle_expires_at = now + IDLE_LIFETIME
-            session.save(update_fields=["generation", "rotated_at", "idle_expires_at"])
-        elif claims["gen"] < session.generation - 1 or now - session.rotated_at > GRACE:
-            end(session, RevocationReason.REUSE)
-            death = "refresh_reused"
-    if session is None or death:
-        raise refusal(death or "session_revoked")
-    if claims["gen"] > session.generation:
-        raise refusal("token_not_valid")
+        code = "session_revoked" if session is None else _death(session, now)
+        if session is not None and code is None:
+            code = _advance(session, generation, now, request)
+    if session is None or code:
+        raise refusal(code or "session_revoked")
     return TokenPair.of(session)
 
 
-def end(session: AuthSession, reason: RevocationReason) -> None:
-    end_all(AuthSession.objects.filter(pk=session.pk), reason)
+def _advance(
+    session: AuthSession, generation: int, now: datetime, request: HttpRequest
+) -> str | None:
+    """Move a locked, living session on as its generation demands; name the refusal, if it is one."""
+    if generation > session.generation:
+        return "token_not_valid"
+    if generation == session.generation:
+        session.generation += 1
+        session.rotated_at = now
+        session.idle_expires_at = now + IDLE_LIFETIME
+        # Follows a change of SECRET_KEY while the old one is still a fallback.
+        session.auth_hash = session.user.get_session_auth_hash()
+        session.save(update_fields=["generation", "rotated_at", "idle_expires_at", "auth_hash"])
+        return None
+    if generation == session.generation - 1 and now - session.rotated_at <= GRACE:
+        return None
+    AuthSession.objects.filter(pk=session.pk).end(RevocationReason.REUSE)
+    record(Event.TOKEN_REUSE, request, user_id=session.user_id, session_id=session.pk)
+    notify(session.user, request, "account/email/token_reuse")
+    return "refresh_reused"
 
 
-def end_all(sessions: Any, reason: RevocationReason) -> int:
-    """Revoke the living ones of a query set of sessions; return how many."""
-    return sessions.filter(revoked_at=None).update(revoked_at=timezone.now(), revoked_reason=reason)
+def notify(user: Any, request: HttpRequest, template: str) -> None:
+    """Mail the user a security notice, once this transaction is committed."""
+    get_adapter(request).send_notification_mail(template, user)
 
 
-def end_by_token(token: str | bytes) -> None:
+def end_sessions(
+    sessions: Any,
+    reason: RevocationReason,
+    request: HttpRequest | None = None,
+    *,
+    user_id: Any = None,
+    session_id: Any = None,
+) -> int:
+    """Revoke those of a query set that live, and put that on the audit trail; return how many."""
+    ended: int = sessions.end(reason)
+    if ended:
+        record(
+            Event.TOKEN_REVOKED,
+            request,
+            user_id=user_id,
+            session_id=session_id,
+            reason=reason,
+            sessions=ended,
+        )
+    return ended
+
+
+def end_by_token(token: str | bytes, request: HttpRequest, arrived_by: Delivery) -> None:
     """Log out by any genuine token of the session; anything else changes nothing (RFC 7009, 2.2)."""
     for token_class in (AccessToken, RefreshToken):
         try:
             claims = _decode(token_class, token)
         except AuthenticationFailed:
             continue
-        end_all(
-            AuthSession.objects.filter(pk=claims["sid"], user_id=claims["sub"]),
+        sid, sub = claims["sid"], claims["sub"]
+        end_sessions(
+            AuthSession.objects.filter(pk=sid, user_id=sub, delivery=arrived_by),
             RevocationReason.LOGOUT,
+            request,
+            user_id=sub,
+            session_id=sid,
         )

@@ -121,7 +121,7 @@ class SessionToken(Token):
 
 
 class AccessToken(SessionToken):
-    token_type = "access"  # noqa: S105 - a kind of token, not a token
+    token_type = "access"
     lifetime = api_settings.ACCESS_TOKEN_LIFETIME
     backend = KeyRingBackend("at+jwt", CLAIMS)
 
@@ -129,7 +129,7 @@ class AccessToken(SessionToken):
 class RefreshToken(SessionToken):
     """Made from the session row alone, so that concurrent callers get the same one without storing it."""
 
-    token_type = "refresh"  # noqa: S105 - a kind of token, not a token
+    token_type = "refresh"
     lifetime = api_settings.REFRESH_TOKEN_LIFETIME
     backend = KeyRingBackend("rt+jwt", {**CLAIMS, "gen": _is_generation})
 

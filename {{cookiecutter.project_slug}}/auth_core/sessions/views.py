@@ -1,32 +1,33 @@
-"""Token endpoints: refresh, verify, logout."""
+"""Token and session endpoints: refresh, verify, logout, list and end sessions."""
 
-from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
+from django.http import Http404
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
+from rest_framework import status
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from auth_core.http.schema import ERRORS_400_401, Detail
+from auth_core.http.schema import ERRORS_400_401, ERRORS_401, ERRORS_404, Detail
 from auth_core.http.views import PublicEndpoint
 
 from . import services
 from .authentication import SessionTokenAuthentication
-from .serializers import LogoutSerializer, RefreshSerializer, TokenPairSerializer, TokenSerializer
-
-
-def pair_data(pair: services.TokenPair) -> dict[str, Any]:
-    return {
-        "access": str(pair.access),
-        "refresh": str(pair.refresh),
-        "access_expiration": datetime.fromtimestamp(pair.access["exp"], UTC),
-        "refresh_expiration": datetime.fromtimestamp(pair.refresh["exp"], UTC),
-    }
+from .delivery import delivery
+from .models import AuthSession, Delivery, RevocationReason
+from .serializers import (
+    LogoutSerializer,
+    RefreshSerializer,
+    SessionSerializer,
+    TokenPairSerializer,
+    TokenSerializer,
+)
 
 
 # A reuse ends the session although the request fails: no transaction around it may roll that back.
@@ -42,8 +43,14 @@ class RefreshView(PublicEndpoint, GenericAPIView):
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        pair = services.rotate(serializer.validated_data["refresh"])
-        return Response(TokenPairSerializer(pair_data(pair)).data)
+        token, arrived_by = serializer.validated_data.get("refresh"), Delivery.HEADER
+        if token is None:
+            token, arrived_by = delivery().refresh_token(request), Delivery.COOKIE
+        if token is None:
+            raise services.refusal("token_not_valid")
+        pair = services.rotate(token, request._request, arrived_by)
+        answer = Response(TokenPairSerializer(delivery().body(pair)).data)
+        return delivery().attach(answer, pair)
 
 
 class VerifyView(PublicEndpoint, GenericAPIView):
@@ -73,10 +80,62 @@ class LogoutView(PublicEndpoint, GenericAPIView):
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        # The access token of the request decides; a refresh token beside it may be somebody else's.
-        token = SessionTokenAuthentication().raw_token(request) or serializer.validated_data.get(
-            "refresh"
+        # The token of the request decides; a refresh token beside it may be somebody else's.
+        in_header = SessionTokenAuthentication().header_token(request)
+        if in_header or serializer.validated_data.get("refresh"):
+            tokens = [in_header or serializer.validated_data["refresh"]]
+            arrived_by = Delivery.HEADER
+        else:
+            tokens = [delivery().access_token(request), delivery().refresh_token(request)]
+            arrived_by = Delivery.COOKIE
+        for token in filter(None, tokens):
+            services.end_by_token(token, request._request, arrived_by)
+        return delivery().clear(request, Response({"detail": _("Successfully logged out.")}))
+
+
+class OwnSessions(GenericAPIView):
+    """The living sessions of the user."""
+
+    serializer_class = SessionSerializer
+    pagination_class = None
+
+    def get_queryset(self) -> Any:
+        return AuthSession.objects.live().filter(user=self.request.user.pk)
+
+    def end(self, sessions: Any, reason: RevocationReason = RevocationReason.REVOKED) -> int:
+        request = self.request
+        return services.end_sessions(
+            sessions, reason, request._request, user_id=request.user.pk, session_id=request.auth.pk
         )
-        if token:
-            services.end_by_token(token)
-        return Response({"detail": _("Successfully logged out.")})
+
+
+class SessionListView(OwnSessions):
+    @extend_schema(
+        operation_id="session_list", responses={200: SessionSerializer(many=True), **ERRORS_401}
+    )
+    def get(self, request: Request) -> Response:
+        """List the own living sessions, the newest first."""
+        return Response(self.get_serializer(self.get_queryset(), many=True).data)
+
+    @extend_schema(operation_id="session_end_others", responses={204: None, **ERRORS_401})
+    def delete(self, request: Request) -> Response:
+        """End every other session of the user."""
+        self.end(self.get_queryset().exclude(pk=request.auth.pk))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class SessionView(OwnSessions):
+    @extend_schema(operation_id="session_end", responses={204: None, **ERRORS_401, **ERRORS_404})
+    def delete(self, request: Request, pk: UUID) -> Response:
+        """End one session of the user; an unknown one and somebody else's are answered alike."""
+        if not self.end(self.get_queryset().filter(pk=pk)):
+            raise Http404
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class LogoutAllView(OwnSessions):
+    @extend_schema(operation_id="logout_all", request=None, responses={200: Detail, **ERRORS_401})
+    def post(self, request: Request) -> Response:
+        """End every session of the user, this one included."""
+        self.end(self.get_queryset(), RevocationReason.LOGOUT)
+        return delivery().clear(request, Response({"detail": _("Successfully logged out.")}))

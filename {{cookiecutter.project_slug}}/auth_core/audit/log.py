@@ -1,0 +1,64 @@
+"""Records events: a row of the audit trail and one JSON line in the log, without secrets.
+
+Names are of OWASP's Logging Vocabulary Cheat Sheet.
+"""
+
+import logging
+from enum import StrEnum
+from typing import Any
+
+from allauth.account.adapter import get_adapter
+from django.http import HttpRequest
+
+from auth_core.http.request_id import request_id
+
+from .models import AuditEvent
+
+logger = logging.getLogger("auth.audit")
+
+
+class Event(StrEnum):
+    LOGIN_SUCCESS = "authn_login_success"
+    LOGIN_FAIL = "authn_login_fail"
+    TOKEN_REUSE = "authn_token_reuse"
+    TOKEN_REVOKED = "authn_token_revoked"
+    PASSWORD_CHANGE = "authn_password_change"
+    PASSWORD_RESET = "authn_password_reset"
+    USER_CREATED = "user_created"
+    EMAIL_VERIFIED = "user_email_verified"
+    SESSION_RENEWED = "session_renewed"
+
+
+def context_of(request: HttpRequest) -> dict[str, str]:
+    """Say from where a request came, trusting X-Forwarded-For as far as TRUSTED_PROXIES says."""
+    return {
+        "ip": get_adapter().get_client_ip(request),
+        "user_agent": request.headers.get("User-Agent", "")[:200],
+    }
+
+
+def record(
+    event: Event,
+    request: HttpRequest | None = None,
+    *,
+    user_id: Any = None,
+    session_id: Any = None,
+    **detail: str | int,
+) -> None:
+    """Add an event to the trail and the log. Never pass a password, token, key or code as detail."""
+    source = context_of(request) if request else {}
+    row = AuditEvent(
+        event=event,
+        user_id=user_id,
+        session_id=session_id,
+        request_id=request_id(request) if request else "",
+        detail=detail,
+        **source,
+    )
+    row.save(force_insert=True)
+    write_line(row)
+
+
+def write_line(row: AuditEvent) -> None:
+    fields = {name: getattr(row, name) for name in ("user_id", "session_id", "ip", "user_agent")}
+    logger.info(row.event, extra={"audit": {**fields, "request_id": row.request_id, **row.detail}})

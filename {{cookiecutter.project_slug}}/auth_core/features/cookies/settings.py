@@ -1,0 +1,13 @@
+"""Settings of the cookies."""
+
+from corsheaders.defaults import default_headers
+
+TOKEN_DELIVERY = "auth_core.features.cookies.delivery.CookieDelivery"
+INSTALLED_APPS = ["auth_core.features.cookies"]
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "auth_core.features.cookies.authentication.CookieAuthentication"
+    ]
+}
+CORS_ALLOW_CREDENTIALS = True
+CORS_ALLOW_HEADERS = [*default_headers, "x-csrf-token", "x-token-delivery", "x-request-id"]
