@@ -1,26 +1,52 @@
-"""The pytest plugin of this project: an API client over the real URLs, accounts, a mailbox, a clock."""
+"""The pytest plugin of this project: an API client over the real URLs, accounts, a mailbox, a clock.
 
+With CONTRACT_BASE_URL set, the client talks to that server instead, as the account that
+CONTRACT_NAME and CONTRACT_PASSWORD name; tests that need inside access are skipped.
+"""
+
+import base64
+import datetime
+import http.client
 import json
+import os
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from http.cookies import SimpleCookie
+from types import SimpleNamespace
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import time_machine
 from allauth.account.models import EmailAddress
+from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.core import mail
 from django.core.cache import cache
-from django.test import Client, TestCase
+from django.test import Client, TestCase, override_settings
 from django.urls import reverse
 
 from auth_core import policy
 
 PASSWORD = "correct horse battery staple"
 OTHER_PASSWORD = "four wholly different words"
+BASE_URL = os.environ.get("CONTRACT_BASE_URL", "").rstrip("/")
+DELIVERIES = {"header": ["header"], "cookie": ["cookie"], "both": ["header", "cookie"]}
+# Fixtures that reach into the process; a running server elsewhere has none of them.
+INSIDE = {
+    "caplog",
+    "clock",
+    "django_assert_max_num_queries",
+    "django_assert_num_queries",
+    "mailbox",
+    "make_account",
+    "monkeypatch",
+    "other_account",
+    "settings",
+    "transactional_db",
+}
 
 
 @dataclass
@@ -28,6 +54,7 @@ class Answer:
     status: int
     body: Any
     headers: dict[str, str]
+    cookies: Any = None
 
     @property
     def code(self) -> str | None:
@@ -37,32 +64,57 @@ class Answer:
 
 @dataclass
 class Api:
-    """Speaks JSON with the project through its URLs, as a client with at most one access token."""
+    """A client of the API: speaks JSON, holds at most one session, by header or by cookies."""
 
-    token: str | None = None
+    access: str | None = None
+    refresh: str | None = None
+    csrf: str | None = None
+    delivery: str = ""
     headers: dict[str, str] = field(default_factory=dict)
 
+    # What a client uses that was not told otherwise; a fixture runs each test with every one.
+    default_delivery: ClassVar[str] = "header"
+
+    def __post_init__(self) -> None:
+        self.delivery = self.delivery or self.default_delivery
+
+    @property
+    def by_cookie(self) -> bool:
+        return self.delivery == "cookie"
+
     def request(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """Send one request; a path without a slash is the name of a URL."""
-        client = Client(raise_request_exception=False)
-        sent = {**self.headers, **headers}
-        if self.token:
-            sent.setdefault("Authorization", f"{policy.AUTH_HEADER_TYPE} {self.token}")
+        """Send one request; a path without a slash is the name of a URL.
+
+        A body of bytes is sent as it is, anything else as JSON. A header named `content_type`
+        replaces the one of JSON; an empty value leaves a header out.
+        """
+        url = path if path.startswith("/") else reverse(path)
+        sent = {**self._session_headers(), **self.headers, **headers}
+        content_type = sent.pop("content_type", "application/json")
+        sent = {name: value for name, value in sent.items() if value}
         data = (
             body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         )
-        # In a test's transaction nothing is ever committed: run what waits for that.
-        with TestCase.captureOnCommitCallbacks(execute=True):
-            response = client.generic(
-                method,
-                path if path.startswith("/") else reverse(path),
-                data,
-                content_type=sent.pop("content_type", "application/json"),
-                headers=sent,
+        send = _send_to_server if BASE_URL else _send_in_process
+        return send(method, url, data, content_type, sent)
+
+    def _session_headers(self) -> dict[str, str]:
+        if not self.by_cookie:
+            return (
+                {"Authorization": f"{policy.AUTH_HEADER_TYPE} {self.access}"} if self.access else {}
             )
-        is_json = "json" in response.get("Content-Type", "")
-        content = json.loads(response.content) if is_json and response.content else response.content
-        return Answer(response.status_code, content, dict(response.items()))
+        prefix = "__Host-" if BASE_URL.startswith("https:") or django_settings.PRODUCTION else ""
+        pairs = [("access", self.access), ("refresh", self.refresh)]
+        cookies = "; ".join(f"{prefix}{name}={value}" for name, value in pairs if value)
+        return {
+            "Cookie": cookies,
+            "X-CSRF-Token": self.csrf or self.fetch_csrf(cookies),
+            "X-Token-Delivery": "cookie",
+        }
+
+    def fetch_csrf(self, cookies: str = "") -> str:
+        client = Api(delivery="header", headers={"Cookie": cookies})
+        return str(client.get("csrf").body["csrf_token"])
 
     def get(self, path: str, **headers: str) -> Answer:
         return self.request("GET", path, **headers)
@@ -75,6 +127,70 @@ class Api:
 
     def put(self, path: str, body: Any, **headers: str) -> Answer:
         return self.request("PUT", path, body, **headers)
+
+    def delete(self, path: str, **headers: str) -> Answer:
+        return self.request("DELETE", path, **headers)
+
+    def with_tokens_of(self, answer: Answer) -> "Api":
+        """Return a client of the session whose pair an answer carries, whichever way."""
+        if not self.by_cookie:
+            return replace(self, access=answer.body["access"], refresh=answer.body["refresh"])
+        jar = {
+            name.removeprefix("__Host-"): morsel.value for name, morsel in answer.cookies.items()
+        }
+        return replace(
+            self, access=jar["access"], refresh=jar["refresh"], csrf=answer.body["csrf_token"]
+        )
+
+    def send_refresh(self, token: str | None = None) -> Answer:
+        """Refresh with the own refresh token or another one, whichever way tokens travel here."""
+        token = self.refresh if token is None else token
+        if self.by_cookie:
+            return replace(self, refresh=token).post("token_refresh")
+        return replace(self, access=None).post("token_refresh", {"refresh": token})
+
+    def refreshed(self) -> "Api":
+        """Refresh; return a client with the next pair."""
+        answer = self.send_refresh()
+        assert answer.status == 200, answer.body
+        return self.with_tokens_of(answer)
+
+    @property
+    def is_alive(self) -> bool:
+        return self.get("rest_user_details").status == 200
+
+
+def _send_in_process(
+    method: str, url: str, data: bytes, content_type: str, headers: dict[str, str]
+) -> Answer:
+    client = Client(raise_request_exception=False)
+    # In a test's transaction nothing is ever committed: run what waits for that.
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        response = client.generic(method, url, data, content_type=content_type, headers=headers)
+    content = b"".join(response) if response.streaming else response.content
+    return _answer(response.status_code, content, dict(response.items()), response.cookies)
+
+
+def _send_to_server(
+    method: str, url: str, data: bytes, content_type: str, headers: dict[str, str]
+) -> Answer:
+    base = urlsplit(BASE_URL)
+    kind = http.client.HTTPSConnection if base.scheme == "https" else http.client.HTTPConnection
+    connection = kind(base.netloc, timeout=30)
+    try:
+        connection.request(method, base.path + url, data, {**headers, "Content-Type": content_type})
+        response = connection.getresponse()
+        cookies: SimpleCookie = SimpleCookie()
+        for value in response.headers.get_all("Set-Cookie") or []:
+            cookies.load(value)
+        return _answer(response.status, response.read(), dict(response.headers), cookies)
+    finally:
+        connection.close()
+
+
+def _answer(status: int, content: bytes, headers: dict[str, str], cookies: Any) -> Answer:
+    is_json = "json" in headers.get("Content-Type", "") and content
+    return Answer(status, json.loads(content) if is_json else content, headers, cookies)
 
 
 @dataclass
@@ -90,11 +206,12 @@ class Account:
         name = "email" if policy.LOGIN_WITH == "email" else "username"
         return {name: getattr(self.user, name), "password": self.password}
 
-    def log_in(self, **headers: str) -> tuple[Api, dict[str, Any]]:
-        """Log in; return a client with the access token, and the whole answer."""
-        answer = Api().post("rest_login", self.credentials, **headers)
+    def log_in(self, delivery: str = "", **headers: str) -> Api:
+        """Log in; return a client that holds the session."""
+        client = Api(delivery=delivery)
+        answer = client.post("rest_login", self.credentials, **headers)
         assert answer.status == 200, answer.body
-        return Api(answer.body["access"]), answer.body
+        return client.with_tokens_of(answer)
 
 
 def registration(**changes: Any) -> dict[str, Any]:
@@ -113,14 +230,49 @@ def link_secrets(message: Any) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(link.group()).fragment))
 
 
+def claims_of(token: str | None) -> dict[str, Any]:
+    """The claims of a token, unverified."""
+    return _part(token, 1)
+
+
+def header_of(token: str | None) -> dict[str, Any]:
+    return _part(token, 0)
+
+
+def _part(token: str | None, number: int) -> dict[str, Any]:
+    assert token
+    text = token.split(".")[number]
+    decoded: dict[str, Any] = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    return decoded
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "inside: needs access to the process, its database or clock")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not BASE_URL:
+        return
+    skip = pytest.mark.skip(reason="needs inside access; a server elsewhere is tested")
+    for item in items:
+        if item.get_closest_marker("inside") or INSIDE & set(getattr(item, "fixturenames", ())):
+            item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True, params=DELIVERIES[policy.TOKEN_DELIVERY])
+def _delivery(request: pytest.FixtureRequest) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Api, "default_delivery", request.param)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def _fast_and_clean(settings: Any) -> None:
+def _fast_and_clean() -> Iterator[None]:
     # The real hash takes 50 ms; its parameters have tests of their own.
-    settings.PASSWORD_HASHERS = [
-        "django.contrib.auth.hashers.MD5PasswordHasher",
-        *settings.PASSWORD_HASHERS,
-    ]
-    cache.clear()
+    fast = "django.contrib.auth.hashers.MD5PasswordHasher"
+    with override_settings(PASSWORD_HASHERS=[fast, *django_settings.PASSWORD_HASHERS]):
+        cache.clear()
+        yield
 
 
 @pytest.fixture
@@ -134,14 +286,8 @@ def make_account(db: Any) -> Callable[..., Account]:
 
     def make(*, verified: bool = True, **fields: Any) -> Account:
         body = registration()
-        user = get_user_model().objects.create_user(
-            **{
-                "username": body.get("username"),
-                "email": body["email"],
-                "password": PASSWORD,
-                **fields,
-            }
-        )
+        names = {"username": body.get("username"), "email": body["email"]}
+        user = get_user_model().objects.create_user(**{**names, "password": PASSWORD, **fields})
         if user.email:
             EmailAddress.objects.create(
                 user=user, email=user.email, primary=True, verified=verified
@@ -152,7 +298,18 @@ def make_account(db: Any) -> Callable[..., Account]:
 
 
 @pytest.fixture
-def account(make_account: Callable[..., Account]) -> Account:
+def account(request: pytest.FixtureRequest) -> Account:
+    if not BASE_URL:
+        made: Account = request.getfixturevalue("make_account")()
+        return made
+    name, password = os.environ.get("CONTRACT_NAME"), os.environ.get("CONTRACT_PASSWORD")
+    if not name or not password:
+        pytest.skip(reason="CONTRACT_NAME and CONTRACT_PASSWORD name no account of that server")
+    return Account(SimpleNamespace(username=name, email=name), password)
+
+
+@pytest.fixture
+def other_account(make_account: Callable[..., Account]) -> Account:
     return make_account()
 
 
@@ -165,7 +322,5 @@ def mailbox() -> list[Any]:
 @pytest.fixture
 def clock() -> Iterator[time_machine.Traveller]:
     """A clock that the test moves: `clock.shift(seconds)`."""
-    import datetime
-
     with time_machine.travel(datetime.datetime.now(datetime.UTC), tick=True) as traveller:
         yield traveller
