@@ -1,0 +1,98 @@
+"""Which test proves which row of conformance.csv; `python -m auth_core.contract.registry` writes the table.
+
+A test names its rows at the beginning of its docstring ("TOK-01: ..."); a file lists rows that cannot
+apply in NOT_APPLICABLE. Row ids are this suite's own; `asvs` holds OWASP ASVS 5.0.0 numbers.
+"""
+
+import ast
+import csv
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CORE = Path(__file__).parent.parent
+IDS = re.compile(r"\A((?:[A-Z]{2,4}-\d\d(?:, )?)+):")
+# Groups whose feature does not exist in this version of the template.
+LATER = {"PWD", "THR", "ENU", "RST", "ACC", "REG", "LOG", "REL", "PRV", "SUP", "MFA", "SOC", "KEY"}
+LATER_SCOPES = {"mfa", "social", "apikey"}
+# Which feature's folder holds the tests of a scope.
+FEATURE_OF_SCOPE = {"cookie": "cookies"}
+
+INTRODUCTION = """# Conformance
+
+What a security review asks of this project, row by row, and the test that proves it; `make contract` runs
+them all, `make contract BASE_URL=https://...` those that need no inside access against a running server.
+Written by `python -m auth_core.contract.registry`. ASVS: OWASP Application Security Verification Standard 5.0.0.
+Files are relative to `auth_core/`.
+"""
+
+
+@dataclass
+class Row:
+    id: str
+    scope: str
+    asvs: str
+    level: str
+    requirement: str
+    tests: set[str] = field(default_factory=set)
+    not_applicable: str = ""
+
+    @property
+    def is_due(self) -> bool:
+        """Say whether this version of the template, with these features, owes a test or a reason."""
+        feature = FEATURE_OF_SCOPE.get(self.scope)
+        is_here = feature is None or (CORE / "features" / feature).is_dir()
+        return self.id[:-3] not in LATER and self.scope not in LATER_SCOPES and is_here
+
+    @property
+    def result(self) -> str:
+        if self.not_applicable:
+            return f"not applicable: {self.not_applicable}"
+        return "passed: " + ", ".join(sorted(self.tests))
+
+
+def _files() -> Iterator[Path]:
+    yield from sorted(CORE.glob("contract/test_*.py"))
+    yield from sorted(CORE.glob("features/*/tests/test_*.py"))
+
+
+def load() -> dict[str, Row]:
+    """Read the rows and what the test files say of them; an unknown id is a KeyError."""
+    with (CORE / "contract" / "conformance.csv").open(encoding="utf-8", newline="") as file:
+        rows = {line["id"]: Row(**line) for line in csv.DictReader(file)}
+    for path in _files():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                found = IDS.match(ast.get_docstring(node) or "")
+                for row in found.group(1).split(", ") if found else ():
+                    rows[row].tests.add(path.relative_to(CORE).as_posix())
+            elif isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "NOT_APPLICABLE":
+                for row, reason in ast.literal_eval(node.value or ast.Dict([], [])).items():
+                    rows[row].not_applicable = reason
+    return rows
+
+
+def table() -> str:
+    """Write the rows that are due as a document, group by group."""
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in load().values():
+        if row.is_due:
+            groups[row.id[:-3]].append(row)
+    lines = [INTRODUCTION]
+    for name, rows in groups.items():
+        lines += [
+            f"\n## {name}\n",
+            "| id | ASVS | level | requirement | result |",
+            "|---|---|---|---|---|",
+        ]
+        for row in rows:
+            cells = (row.id, row.asvs.replace("V", ""), row.level, row.requirement, row.result)
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table())
