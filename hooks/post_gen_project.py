@@ -1,7 +1,6 @@
 """Drop what was not chosen, stamp the rest and say what to do next.
 
-No network, no secret, no clock: rendering twice gives the same bytes. Git is only asked for the
-template's own commit, which cruft needs and cookiecutter does not record.
+No network, secret or clock: rendering twice gives the same bytes. Git only names the template.
 """
 
 import hashlib
@@ -14,92 +13,87 @@ import subprocess
 import sys
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 Context = dict[str, Any]
-
 # Each optional path and the answers with which it stays.
-OPTIONAL: Final[dict[str, Context]] = {
-    "auth_core/features/pages": {"frontend_url": ""},
-    "auth_core/features/tutorial_contract": {"tutorial_contract": True},
+OPTIONAL: dict[str, dict[str, list[Any]]] = {
+    "auth_core/features/cookies": {"token_delivery": ["cookie", "both"]},
+    "auth_core/features/pages": {"frontend_url": [""]},
+    "auth_core/features/tutorial_contract": {"tutorial_contract": [True]},
 }
 
 
-def write_json(name: str, content: object) -> None:
-    """Write as cruft does: two spaces, a final newline, the same bytes on every system."""
-    text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-    Path(name).write_text(text, encoding="utf-8", newline="\n")
+def write_json(path: Path, content: Context) -> None:
+    """Write as cruft does, and the same bytes on every system."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(json.dumps(content, ensure_ascii=False, indent=2).encode() + b"\n")
 
 
-def write_manifest(context: Context) -> None:
+def manifest(context: Context) -> Context:
     """Hash every file that the template owns, so that a later edit or loss shows offline."""
-    files = sorted(path.as_posix() for path in Path().rglob("*") if path.is_file())
-    owned = [name for name in files if any(fnmatch(name, each) for each in context["_owned"])]
+    names = sorted(path.as_posix() for path in Path().rglob("*") if path.is_file())
+    owned = [name for name in names if any(fnmatch(name, each) for each in context["_owned"])]
     contents = {name: Path(name).read_bytes().replace(b"\r\n", b"\n") for name in owned}
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    Path(".template").mkdir(exist_ok=True)
-    manifest = {"template_version": context["_template_version"], "files": hashes}
-    write_json(".template/manifest.json", manifest)
+    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    return {"template_version": context["_template_version"], "files": files}
 
 
-def template_folder(context: Context) -> Path:
-    """Return where the template lies; `cookiecutter .` says no more than the dot."""
-    cookiecutter_stands_in_it = Path(f"/proc/{os.getppid()}/cwd")
-    bases = [Path(os.environ.get("PWD", "")), Path(context["_output_dir"])]
-    places = [cookiecutter_stands_in_it, *(base / context["_repo_dir"] for base in bases)]
-    if Path(context["_repo_dir"]).is_absolute():
-        places = [Path(context["_repo_dir"])]
-    return next((p.resolve() for p in places if (p / "cookiecutter.json").exists()), places[-1])
-
-
-def git(folder: Path, *arguments: str) -> str | None:
+def git(folder: Path, *arguments: str) -> str:
     """Ask git about exactly this folder, not about one around it or in the environment."""
-    if not (folder / ".git").exists() or not shutil.which("git"):
-        return None
-    environment = {name: v for name, v in os.environ.items() if not name.startswith("GIT_")}
-    command = ["git", "-C", str(folder), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or None
+    git = shutil.which("git") or ""
+    ask = [git, f"--git-dir={folder}/.git", *arguments]
+    return git and subprocess.run(ask, capture_output=True, text=True, check=False).stdout.strip()
 
 
-def write_cruft(context: Context) -> None:
-    """Write .cruft.json as `cruft create` would, so that cruft takes over from cookiecutter."""
-    folder = template_folder(context)
+def cruft(context: Context) -> Context:
+    """Record what `cruft create` would, so that cruft can take over from cookiecutter."""
+    # `cookiecutter .` tells no more than the dot; during a hook it stands in the template.
+    bases = f"/proc/{os.getppid()}/cwd", os.environ.get("PWD", ""), context["_output_dir"]
+    places = [Path(base, context["_repo_dir"]) for base in bases]
+    folder = next((p for p in places if (p / "cookiecutter.json").exists()), places[-1]).resolve()
     # A checkout made by CI may carry a token in its address, which must not be recorded.
-    origin = re.sub("^(https?://)[^/@]+@", r"\1", git(folder, "remote", "get-url", "origin") or "")
-    stamp = {
-        "_template": origin or str(folder),
-        "_commit": git(folder, "rev-parse", "--verify", "HEAD"),
-    }
-    answers = {
-        k: v for k, v in context.items() if k not in ("_output_dir", "_repo_dir", "_checkout")
-    }
-    # Of a local folder, cookiecutter records a --checkout but does not obey it.
-    checkout = (
-        None if Path(context["_repo_dir"]) == Path(context["_template"]) else context["_checkout"]
-    )
-    cruft = {"template": stamp["_template"], "commit": stamp["_commit"], "checkout": checkout}
-    cruft |= {"context": {"cookiecutter": answers | stamp}, "directory": None}
-    write_json(".cruft.json", cruft)
+    origin = re.sub("^(https?://)[^/@]+@", r"\1", git(folder, "remote", "get-url", "origin"))
+    template, commit = origin or str(folder), git(folder, "rev-parse", "--verify", "HEAD") or None
+    of_this_machine = ("_output_dir", "_repo_dir", "_checkout")
+    answers = {name: value for name, value in context.items() if name not in of_this_machine}
+    answers |= {"_template": template, "_commit": commit}
+    head = {"template": template, "commit": commit, "checkout": context["_checkout"]}
+    return {**head, "context": {"cookiecutter": answers}, "directory": None}
 
 
 def next_steps(context: Context) -> str:
     """Return the way from here to the first user, ready to be pasted."""
-    ...
+    name = {} if context["login_with"] == "email" else {"username": "ada"}
+    passwords = dict.fromkeys(["password1", "password2"], "correct horse battery staple")
+    body = json.dumps(name | {"email": "ada@example.com"} | passwords)
+    url = f"http://127.0.0.1:8000/{context['registration_url_prefix']}/"
+    curl = f"curl -i {url} -H 'Content-Type: application/json' -d '{body}'"
+    folder = str(Path.cwd()).removeprefix(os.environ.get("PWD", "/") + "/")
+    return f"""
+{context["project_slug"]} is ready:
+  cd {shlex.quote(folder)}
+  make run      install, migrate, serve on http://127.0.0.1:8000
+  make test     the project's own tests
+
+The first user, from another terminal:
+  {"make admin" if context["registration"] == "closed" else curl}
+"""
 
 
 def main(context: Context) -> None:
     """Make what cookiecutter rendered into the project that was asked for."""
-    for path, answers in OPTIONAL.items():
-        if not answers.items() <= context.items():
+    for path, kept in OPTIONAL.items():
+        if any(context[question] not in answers for question, answers in kept.items()):
             shutil.rmtree(path)
-    write_manifest(context)
-    if "_commit" not in context:  # else cruft is driving, and does the rest itself
-        write_cruft(context)
-        if os.environ.get("TEMPLATE_REGENERATE") != "1":
-            print(next_steps(context))
+    write_json(Path(".template/manifest.json"), manifest(context))
+    if "_commit" in context:  # cruft is driving, which writes that file itself and prints diffs
+        return
+    write_json(Path(".cruft.json"), cruft(context))
+    if os.environ.get("TEMPLATE_REGENERATE") != "1":
+        sys.stdout.buffer.write(next_steps(context).encode())
 
 
 if __name__ == "__main__":
-    # As pairs, because tojson would sort the questions; why it is safe: see pre_gen_project.py.
+    # Pairs, because tojson would sort the questions. Why this is safe: see pre_gen_project.py.
     main(dict(json.loads(r""" {{ cookiecutter.items() | list | tojson }} """)))

@@ -40,7 +40,7 @@ MAX_DAYS: Final = 90
 JOINERS: Final = "\u200c\u200d"
 
 # A project of one of these names would shadow, or be shadowed by, what it imports itself.
-OWN_PACKAGES: Final = {"auth_core", "config", "features", "manage", "tests", "users"}
+OWN_PACKAGES: Final = {"auth_core", "config", "conftest", "features", "manage", "tests", "users"}
 DEPENDENCIES: Final = set(
     """
     allauth anymail argon2 argon2_cffi corsheaders cryptography dj_rest_auth django
@@ -48,7 +48,7 @@ DEPENDENCIES: Final = set(
     django_stubs django_stubs_ext djangorestframework djangorestframework_simplejwt
     djangorestframework_stubs drf_spectacular drf_spectacular_sidecar environ gunicorn httpx jwt
     mypy psycopg psycopg_binary pyjwt pytest pytest_django pytest_xdist redis rest_framework
-    rest_framework_simplejwt ruff uv whitenoise
+    rest_framework_simplejwt ruff time_machine uv whitenoise
     """.split()
 )
 
@@ -93,6 +93,14 @@ CONTRADICTIONS: Final = (
         {"tutorial_contract": "true", "registration": "closed"},
         "the tutorial's first request registers a user",
         {"registration": "open"},
+    ),
+    *(
+        Problem(
+            {"tutorial_contract": "true", "token_delivery": delivery},
+            "the tutorial's token travels in bodies and in the Authorization header",
+            {"token_delivery": "header"},
+        )
+        for delivery in ("cookie", "both")
     ),
 )
 
@@ -357,7 +365,8 @@ def report(found: list[Problem], *, colour: bool) -> str:
     lines = [f"{red}Nothing was rendered: the answers have {count}.{plain}"]
     for given, why, example in found:
         lines += ["", f"  {bold}{shown(given)}{plain}", f"    {why}", f"    try: {shown(example)}"]
-    return "\n".join(lines)
+    # Cookiecutter follows a refusal with a traceback of its own, which no hook can hold back.
+    return "\n".join([*lines, "", "What follows is cookiecutter's way to say that it stopped."])
 
 
 def shown(answers: Answers) -> str:
@@ -374,7 +383,7 @@ def main(context: Mapping[str, Any]) -> int:
     }
     if found := problems(answers):
         colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-        print(report(found, colour=colour), file=sys.stderr)
+        print(report(found, colour=colour), file=sys.stderr, flush=True)
     return bool(found)
 
 

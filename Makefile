@@ -1,0 +1,46 @@
+# make demo, make test: the two commands of this repository. `make help` lists the others.
+PYTHON ?= python3
+VENV = .venv
+RUN = $(VENV)/bin/python
+STAMP = $(VENV)/.synced
+# Interpreters are taken from this machine, never downloaded.
+export UV_PYTHON_DOWNLOADS = never
+export UV_PROJECT_ENVIRONMENT = $(VENV)
+
+.PHONY: help demo test test-quick check fix lock clean
+
+help: ## List the commands
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
+
+demo: $(STAMP) ## Render the default project, install it, walk the life of a user over HTTP
+	@$(RUN) -m scripts.demo
+
+test: $(STAMP) ## Run all tests of the template (ARGS= passes options to pytest)
+	@$(RUN) -m pytest --numprocesses auto $(ARGS)
+
+test-quick: $(STAMP) ## Run the tests that need no installed project
+	@$(RUN) -m pytest --numprocesses auto -m "not slow" $(ARGS)
+
+check: $(STAMP) ## Lint and types: changes nothing
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+fix: $(STAMP) ## Format and repair what can be repaired by itself
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+lock: $(STAMP) ## Take the newest versions that pyproject.toml allows into uv.lock
+	$(VENV)/bin/uv lock --upgrade
+
+clean: ## Remove the environment, the tests' environments and all caches
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache
+
+$(STAMP): pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12"; exit 1; }
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) || \
+	  { echo "$(PYTHON) cannot make environments; on Debian: apt-get install python3-venv"; rm -rf $(VENV); exit 1; }
+	@test -x $(VENV)/bin/uv || $(RUN) -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+	@$(VENV)/bin/uv sync --quiet --locked --python $(RUN)
+	@touch $@

@@ -1,0 +1,1 @@
+"""What the Makefile and the tests run besides the template itself."""

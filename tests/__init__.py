@@ -1,0 +1,1 @@
+"""Tests of the template: of its hooks, of what it renders, and of the projects that come out."""

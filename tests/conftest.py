@@ -1,0 +1,126 @@
+"""Fixtures: the template as git gives it, a function that bakes it, a place to run projects."""
+
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.project import ROOT, Bake, BakedProject, environment
+
+REQUIRE_SERVICES = os.environ.get("REQUIRE_SERVICES") == "1"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Under REQUIRE_SERVICES=1, as in CI, fail what would be skipped for want of something."""
+    report = yield
+    if report.skipped and REQUIRE_SERVICES:
+        reason = call.excinfo.value if call.excinfo else "no reason given"
+        report.outcome = "failed"
+        report.longrepr = f"REQUIRE_SERVICES=1, but this would be skipped: {reason}"
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _isolated(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep this machine's configuration of cookiecutter and git out, and the hooks' card too."""
+    folder = tmp_path_factory.mktemp("user")
+    configuration = folder / "cookiecutter.yaml"
+    configuration.write_text(f"cookiecutters_dir: {folder}\nreplay_dir: {folder}\n")
+    os.environ |= {
+        "COOKIECUTTER_CONFIG": str(configuration),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "TEMPLATE_REGENERATE": "1",
+    }
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=Tests", "-c", "user.email=tests@example.com"]
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy what git tracks, or would track, into a repository with one commit and no remote."""
+    folder = tmp_path_factory.mktemp("template") / "cookiecutter-drf-auth"
+    names = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    for name in filter(None, names):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    git(folder, "init", "--quiet", "--initial-branch", "main")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "The template")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bake(cookies_session: Any, template: Path) -> Bake:
+    """Render the template with some answers, in this process."""
+
+    def bake(**answers: Any) -> BakedProject:
+        result = cookies_session.bake(extra_context=answers, template=str(template))
+        if result.exception:
+            raise result.exception
+        return BakedProject(result.project_path, result.context)
+
+    return bake
+
+
+@pytest.fixture(scope="session")
+def place(bake: Bake) -> Callable[[str, str], Path]:
+    """Give the environment for a Python and a Django; a test is skipped where Python is missing."""
+    return lambda python, django: environment(bake, python, django)
+
+
+@pytest.fixture(scope="session")
+def home(place: Callable[[str, str], Path]) -> Path:
+    """Give the environment of this Python, for tests that ask about the project alone."""
+    return place(f"{sys.version_info.major}.{sys.version_info.minor}", "5.2")
+
+
+@pytest.fixture(scope="session")
+def postgres(home: Path) -> str:
+    """Find a PostgreSQL in which databases can be created, or skip the test."""
+    url = os.environ.get("DATABASE_URL_FOR_TESTS", "postgresql://postgres@127.0.0.1:5432/postgres")
+    try:
+        in_database(home, url, "SELECT 1")
+    except subprocess.CalledProcessError as error:
+        last = error.stderr.strip().rpartition("\n")[2]
+        pytest.skip(reason=f"no PostgreSQL (DATABASE_URL_FOR_TESTS, or 127.0.0.1:5432): {last}")
+    return url
+
+
+@pytest.fixture
+def database(postgres: str, home: Path) -> Iterator[str]:
+    """Create an empty PostgreSQL database for one test, and drop it afterwards."""
+    name = f"template_test_{uuid.uuid4().hex}"
+    in_database(home, postgres, f'CREATE DATABASE "{name}"')
+    yield postgres.rpartition("/")[0] + f"/{name}"
+    in_database(home, postgres, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def in_database(environment: Path, url: str, statement: str) -> None:
+    """Run one statement with the driver of the projects' environment."""
+    code = "import psycopg, sys; psycopg.connect(sys.argv[1], autocommit=True).execute(sys.argv[2])"
+    command = [str(environment / "bin" / "python"), "-c", code, url, statement]
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+
+
+@pytest.fixture(scope="session")
+def redis() -> str:
+    """Give a Redis database that the tests may use as they like, or skip the test."""
+    url = os.environ.get("CACHE_URL_FOR_TESTS")
+    if not url:
+        pytest.skip(reason="no Redis: CACHE_URL_FOR_TESTS is not set")
+    return url

@@ -1,0 +1,241 @@
+"""Rendered projects, the answers to render them with, and the environments to run them in."""
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import pytest
+import uv
+import yaml
+from filelock import FileLock
+
+from scripts.walk import clean_environment
+
+Answers = dict[str, Any]
+Completed = subprocess.CompletedProcess[str]
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+SOURCE: Final = "{{cookiecutter.project_slug}}"
+COOKIECUTTER: Final[Answers] = json.loads((ROOT / "cookiecutter.json").read_text("utf-8"))
+QUESTIONS: Final = {name: v for name, v in COOKIECUTTER.items() if not name.startswith("_")}
+PRESETS: Final[dict[str, Answers]] = {
+    file.stem: yaml.safe_load(file.read_text("utf-8"))["default_context"]
+    for file in sorted((ROOT / "presets").glob("*.yaml"))
+}
+
+# Values of the questions that are answered in free text.
+SAMPLES: Final[dict[str, list[str]]] = {
+    "project_name": ["O'Brien & Söhne", "Мой API 🚀", "N" * 60],
+    "project_slug": ["shop_api2", "s" * 50],
+    "frontend_url": ["https://app.example.com/portal", "http://localhost:3000"],
+    "access_token_minutes": ["1", "1440"],
+    "refresh_token_days": ["1", "90"],
+    "auth_url_prefix": ["a", "v1.2/~a_b-c", "p" * 80],
+    "registration_url_prefix": ["api/auth", "r" * 100],
+    "refresh_url": ["refresh", "f" * 100],
+}
+# What else must be answered for a value to be possible.
+COMPANIONS: Final[dict[tuple[str, Any], Answers]] = {
+    ("email_provider", "file"): {"email_verification": "none"},
+    ("tutorial_contract", True): {"email_verification": "none"},
+}
+
+# Every supported pair of interpreter and framework.
+COMBINATIONS: Final = (
+    ("3.11", "5.2"),
+    ("3.12", "5.2"),
+    ("3.13", "5.2"),
+    ("3.12", "6.1"),
+    ("3.13", "6.1"),
+)
+
+
+def load_hook(name: str) -> ModuleType:
+    """Import a hook as it stands in the repository, before Jinja has seen it."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "hooks" / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+pre_gen = load_hook("pre_gen_project")
+
+
+def complete(some: Answers) -> dict[str, str]:
+    """Answer the other questions as cookiecutter would, in the form in which the hooks judge."""
+    answers = {name: v[0] if isinstance(v, list) else v for name, v in QUESTIONS.items()} | some
+    prefix = answers["auth_url_prefix"]
+    derived = {
+        "project_slug": "my-api",
+        "registration_url_prefix": f"{prefix}/registration",
+        "refresh_url": f"{prefix}/token/refresh",
+    }
+    answers |= {name: value for name, value in derived.items() if name not in some}
+    return {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in answers.items()}
+
+
+def values() -> Iterator[tuple[str, Any]]:
+    """Every value of every question but the defaults."""
+    for question, given in QUESTIONS.items():
+        others = given[1:] if isinstance(given, list) else [not given]
+        for value in SAMPLES[question] if isinstance(given, str) else others:
+            yield question, value
+
+
+def variants() -> dict[str, Answers]:
+    """Map a name to answers: the defaults, each value of each question, and each preset."""
+    found: dict[str, Answers] = {"defaults": {}}
+    for question, value in values():
+        found[f"{question}={value}"] = COMPANIONS.get((question, value), {}) | {question: value}
+    return found | {f"preset {name}": answers for name, answers in PRESETS.items()}
+
+
+def rows() -> list[Answers]:
+    """Pack the values into as few projects as they allow, for what takes long on each project."""
+    waiting, packed = list(values()), list[Answers]()
+    while waiting:
+        row: Answers = {}
+        for question, value in list(waiting):
+            more = COMPANIONS.get((question, value), {}) | {question: value}
+            is_free = all(row.get(name, v) == v for name, v in more.items())
+            if is_free and not pre_gen.problems(complete(row | more)):
+                row |= more
+                waiting.remove((question, value))
+        assert row, f"No project can have {waiting}: what else do they need? See COMPANIONS"
+        packed.append(row)
+    return packed
+
+
+VARIANTS: Final = variants()
+ROWS: Final = rows()
+
+
+def run(
+    folder: Path,
+    *command: str | Path,
+    check: bool = True,
+    variables: Mapping[str, str] | None = None,
+) -> Completed:
+    """Run a command with nothing of this machine that would configure a project."""
+    words = [str(word) for word in command]
+    done = subprocess.run(
+        words,
+        cwd=folder,
+        env=clean_environment(**(variables or {})),
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    if check and done.returncode:
+        pytest.fail(f"{words} exited with {done.returncode}:\n{done.stdout}{done.stderr}", False)
+    return done
+
+
+@dataclass(frozen=True)
+class BakedProject:
+    """A rendered project on disk, and the answers it was rendered with."""
+
+    path: Path
+    answers: Mapping[str, Any]
+
+    def files(self) -> set[str]:
+        every = (path for path in self.path.rglob("*") if path.is_file())
+        return {path.relative_to(self.path).as_posix() for path in every}
+
+    def read(self, name: str) -> str:
+        return (self.path / name).read_text("utf-8")
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        for name in sorted(self.files()):
+            yield name, self.read(name)
+
+    def run(
+        self,
+        *command: str | Path,
+        check: bool = True,
+        variables: Mapping[str, str] | None = None,
+    ) -> Completed:
+        return run(self.path, *command, check=check, variables=variables)
+
+    def make(
+        self,
+        target: str,
+        environment: Path,
+        *options: str,
+        variables: Mapping[str, str] | None = None,
+    ) -> Completed:
+        """Run `make` with a shared environment, which is not installed into again."""
+        words = ("-o", str(environment / ".installed"), f"VENV={environment}", *options)
+        return self.run("make", target, *words, variables=variables)
+
+    def manage(
+        self,
+        environment: Path,
+        *arguments: str,
+        check: bool = True,
+        variables: Mapping[str, str] | None = None,
+    ) -> Completed:
+        """Run manage.py with every warning an error."""
+        words = (str(environment / "bin" / "python"), "-W", "error", "manage.py", *arguments)
+        return self.run(*words, check=check, variables=variables)
+
+
+Bake = Callable[..., BakedProject]
+
+
+@cache
+def interpreter(version: str) -> Path:
+    """Find a Python of this version, on PATH or among pyenv's; skip where there is none."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    candidates = [shutil.which(f"python{version}"), shutil.which("python3")]
+    candidates += sorted(map(str, pyenv.glob(f"versions/{version}*/bin/python")), reverse=True)
+    for candidate in filter(None, candidates):
+        # A shim of pyenv is on PATH for versions that are not activated, and fails.
+        ask = [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+        done = subprocess.run(ask, capture_output=True, text=True, check=False)
+        if done.stdout.strip() == version:
+            return Path(candidate)
+    pytest.skip(reason=f"Python {version} is not on this machine (PATH, pyenv)")
+
+
+def environment(bake: Bake, python: str, django: str) -> Path:
+    """Return an environment with what any variant may need, built once for all workers."""
+    executable = interpreter(python)
+    projects = [
+        bake(django_version=django, database="postgresql", email_provider=provider)
+        for provider in ("postmark", "mailgun")
+    ]
+    files = [project.path / "pyproject.toml" for project in projects]
+    key = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+    folder = ROOT / ".cache" / "environments" / f"python{python}-django{django}-{key}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not (folder / ".installed").exists():
+            install(executable, files, folder)
+    return folder
+
+
+def install(executable: Path, files: list[Path], folder: Path) -> None:
+    """Make an environment with the dependencies of several projects, the group `dev` included."""
+    tool = [uv.find_uv_bin()]
+    requirements = [word for file in files for word in ("--requirements", str(file))]
+    requirements += ["--group", f"{files[0]}:dev"]
+    for command in (
+        [*tool, "venv", "--quiet", "--clear", "--python", executable, folder],
+        [*tool, "pip", "install", "--quiet", "--python", folder / "bin" / "python", *requirements],
+    ):
+        variables = clean_environment(UV_PYTHON_DOWNLOADS="never")
+        subprocess.run([str(word) for word in command], env=variables, check=True)
+    (folder / ".installed").touch()

@@ -1,0 +1,258 @@
+"""What is rendered: the right files, whole, clean and the same every time, for every answer."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Mapping
+from fnmatch import fnmatch
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import git
+from tests.project import (
+    COOKIECUTTER,
+    PRESETS,
+    QUESTIONS,
+    ROOT,
+    ROWS,
+    SAMPLES,
+    SOURCE,
+    VARIANTS,
+    Bake,
+    BakedProject,
+    load_hook,
+)
+
+OPTIONAL: dict[str, dict[str, list[Any]]] = load_hook("post_gen_project").OPTIONAL
+STAMPED = {".cruft.json", ".template/manifest.json"}
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module", params=VARIANTS.values(), ids=list(VARIANTS))
+def project(request: pytest.FixtureRequest, bake: Bake) -> BakedProject:
+    return bake(**request.param)
+
+
+def not_chosen(answers: Mapping[str, Any]) -> list[str]:
+    return [
+        path
+        for path, kept in OPTIONAL.items()
+        if any(answers[question] not in values for question, values in kept.items())
+    ]
+
+
+def test_every_question_in_free_text_has_samples() -> None:
+    assert {name for name, value in QUESTIONS.items() if isinstance(value, str)} == set(SAMPLES)
+
+
+def test_every_optional_path_is_there_in_some_variant_and_not_in_another(bake: Bake) -> None:
+    """Else an entry of the table could be wrong without any test noticing."""
+    absent = [set(not_chosen(bake(**answers).answers)) for answers in ({}, *ROWS)]
+    assert set.union(*absent) == set(OPTIONAL)
+    assert set.intersection(*absent) == set()
+
+
+def test_exactly_the_chosen_files_are_there(project: BakedProject, template: Path) -> None:
+    sources = git(template, "ls-files", "-z", "--", f":(literal){SOURCE}").split("\0")
+    names = {name.removeprefix(f"{SOURCE}/") for name in filter(None, sources)}
+    # A name like {{'pyproject.toml'}} keeps tools from reading an unrendered file.
+    every = {re.sub(r"\{\{'(.*)'\}\}", r"\1", name) for name in names} | STAMPED
+    pruned = tuple(f"{path}/" for path in not_chosen(project.answers))
+    assert project.files() == {name for name in every if not name.startswith(pruned)}
+
+
+def test_nothing_that_was_not_chosen_is_named(project: BakedProject) -> None:
+    for path in not_chosen(project.answers):
+        dotted = path.replace("/", ".")
+        naming = [n for n, text in project.texts() if re.search(rf"{path}\b|{dotted}\b", text)]
+        assert naming == []
+
+
+def test_every_file_belongs_to_exactly_one_room(project: BakedProject) -> None:
+    rooms = {room: COOKIECUTTER[room] for room in ("_owned", "_seed", "_shared")}
+    for name in project.files():
+        homes = [room for room, each in rooms.items() if any(fnmatch(name, p) for p in each)]
+        assert len(homes) == 1, f"{name} belongs to {homes}"
+
+
+def test_no_template_tag_is_left(project: BakedProject) -> None:
+    for name, text in project.texts():
+        if name not in STAMPED:
+            assert not re.search(r"\{\{ ?cookiecutter|cookiecutter\.[a-z_]+ ?\}\}", text), name
+        # Django's templates have tags of their own.
+        if not name.endswith((".html", ".txt", ".json")):
+            assert not re.search(r"\{%-? ?(if|else|endif|set|raw|endraw|for)\b", text), name
+
+
+def test_every_file_parses(project: BakedProject) -> None:
+    for name, text in project.texts():
+        if name.endswith(".py"):
+            compile(text, name, "exec", dont_inherit=True)
+        elif name.endswith(".json"):
+            json.loads(text)
+        assert "\r" not in text, name
+        assert text == "" or text.endswith("\n"), name
+
+
+def test_the_answers_arrive_whole(project: BakedProject) -> None:
+    declared = tomllib.loads(project.read("pyproject.toml"))["project"]
+    assert declared["name"] == project.answers["project_slug"] == project.path.name
+    assert declared["description"] == project.answers["project_name"]
+    recorded = json.loads(project.read(".cruft.json"))["context"]["cookiecutter"]
+    assert {name: recorded[name] for name in QUESTIONS} == {
+        name: project.answers[name] for name in QUESTIONS
+    }
+    policy: dict[str, Any] = {}
+    exec(compile(project.read("auth_core/policy.py"), "policy.py", "exec"), policy)  # noqa: S102
+    for name in QUESTIONS.keys() & {key.lower() for key in policy}:
+        assert str(policy[name.upper()]) == str(project.answers[name]), name
+
+
+def test_it_is_lint_clean(project: BakedProject) -> None:
+    project.run(BIN / "ruff", "format", "--check", "--no-cache", ".")
+    project.run(BIN / "ruff", "check", "--no-cache", ".")
+
+
+def test_the_manifest_hashes_every_owned_file(project: BakedProject) -> None:
+    manifest = json.loads(project.read(".template/manifest.json"))
+    owned = {name for name in project.files() if name.startswith("auth_core/")}
+    assert manifest["template_version"] == COOKIECUTTER["_template_version"]
+    assert list(manifest["files"]) == sorted(owned)
+    for name in owned:
+        assert manifest["files"][name] == sha256((project.path / name).read_bytes()).hexdigest()
+
+
+def test_no_name_is_illegal_on_windows(project: BakedProject) -> None:
+    devices = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(10))}
+    for name in project.files():
+        assert not re.search(r'[<>:"\\|?*\x00-\x1f]|[. ](/|$)', name), name
+        assert not devices & {part.split(".")[0].lower() for part in name.split("/")}, name
+
+
+def test_no_secret_is_in_a_tracked_file(project: BakedProject) -> None:
+    assert not (project.path / ".env").exists()
+    for name, text in project.texts():
+        if name not in STAMPED:
+            # Nothing that looks random: long, with digits and both cases. Words are not.
+            found = re.findall(r"(?<![\w./-])[A-Za-z0-9_+-]{32,}(?![\w./-])", text)
+            random = [word for word in found if re.search(r"\d", word) and not word.islower()]
+            assert random == [], name
+
+
+def test_the_template_itself_checks_out_on_windows(template: Path) -> None:
+    for name in git(template, "ls-files", "-z").split("\0"):
+        assert not re.search(r'[<>:"\\|?*]', name), name
+
+
+def test_owned_files_differ_in_the_policy_alone(bake: Bake) -> None:
+    """Changing an answer is a change of policy.py: every other owned file is the same anywhere."""
+    hashes: dict[str, set[str]] = {}
+    for answers in ({}, *ROWS):
+        manifest = json.loads(bake(**answers).read(".template/manifest.json"))
+        for name, digest in manifest["files"].items():
+            hashes.setdefault(name, set()).add(digest)
+    assert {name for name, each in hashes.items() if len(each) > 1} == {"auth_core/policy.py"}
+
+
+@pytest.mark.parametrize("answers", [{}, *PRESETS.values()], ids=["defaults", *PRESETS])
+def test_rendering_twice_gives_the_same_bytes(
+    answers: dict[str, Any], template: Path, tmp_path: Path
+) -> None:
+    """Whatever the place, the user, the time zone and the locale."""
+    places = [tmp_path / "one", tmp_path / "two" / "deeper"]
+    for number, place in enumerate(places):
+        home = tmp_path / f"home{number}"
+        home.mkdir()
+        variables = {"HOME": str(home), "TZ": ("UTC", "Asia/Tokyo")[number]}
+        variables |= {"LC_ALL": ("C.UTF-8", "C")[number], "PYTHONHASHSEED": str(number)}
+        cwd = (template, home)[number]
+        render(template, place, *(f"{k}={v}" for k, v in answers.items()), cwd=cwd, **variables)
+    one, two = (snapshot(place) for place in places)
+    assert one
+    assert one == two
+
+
+def test_a_user_configuration_changes_no_answer_it_does_not_name(
+    template: Path, tmp_path: Path
+) -> None:
+    configuration = tmp_path / "config.yaml"
+    configuration.write_text("default_context:\n  full_name: Ada\n  email: ada@example.com\n")
+    render(template, tmp_path / "one", COOKIECUTTER_CONFIG=str(configuration))
+    render(template, tmp_path / "two")
+    assert snapshot(tmp_path / "one") == snapshot(tmp_path / "two")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_answers_what_it_says(name: str, template: Path, tmp_path: Path) -> None:
+    """Cookiecutter drops, with a mere warning, all that follows an answer it cannot take."""
+    render(template, tmp_path, "--config-file", str(template / "presets" / f"{name}.yaml"))
+    recorded = json.loads((tmp_path / "my-api" / ".cruft.json").read_text("utf-8"))
+    answers = recorded["context"]["cookiecutter"]
+    assert {question: answers[question] for question in PRESETS[name]} == PRESETS[name]
+
+
+def test_hooks_need_no_network(template: Path, tmp_path: Path) -> None:
+    guard = tmp_path / "guard"
+    guard.mkdir()
+    # Cookiecutter itself may open sockets (urllib3 probes for IPv6); hooks are other scripts.
+    (guard / "sitecustomize.py").write_text(
+        "import socket, sys\n"
+        "def refuse(*args, **kwargs): raise RuntimeError('a socket was opened')\n"
+        "if 'cookiecutter' not in sys.orig_argv:\n"
+        "    socket.socket = socket.create_connection = socket.getaddrinfo = refuse\n"
+    )
+    probe = [sys.executable, "-c", "import socket; socket.socket()"]
+    environment = os.environ | {"PYTHONPATH": str(guard)}
+    assert subprocess.run(probe, env=environment, capture_output=True, check=False).returncode
+    render(template, tmp_path / "out", PYTHONPATH=str(guard))
+
+
+def test_hooks_work_where_git_is_missing(template: Path, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    render(template, tmp_path / "out", PATH=str(tmp_path / "bin"))
+    recorded = json.loads((tmp_path / "out" / "my-api" / ".cruft.json").read_text("utf-8"))
+    assert recorded["commit"] is None
+
+
+def test_how_long_it_takes(
+    template: Path,
+    tmp_path: Path,
+    record_testsuite_property: Any,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Measured, not judged: the machine of a test is not the machine of a person."""
+    start = time.perf_counter()
+    render(template, tmp_path)
+    seconds = time.perf_counter() - start
+    record_testsuite_property("seconds to render the defaults", f"{seconds:.2f}")
+    with capsys.disabled():
+        print(f"\ncookiecutter . --no-input took {seconds:.2f} s")
+
+
+def render(
+    template: Path, output: Path, *arguments: str, cwd: Path = ROOT, **variables: str
+) -> None:
+    """Run `cookiecutter --no-input` as a command of its own."""
+    command = [sys.executable, "-m", "cookiecutter", "--no-input", "-o", str(output)]
+    subprocess.run(
+        [*command, str(template), *arguments],
+        cwd=cwd,
+        env=os.environ | variables,
+        check=True,
+        capture_output=True,
+    )
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
