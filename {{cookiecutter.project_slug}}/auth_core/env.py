@@ -114,6 +114,19 @@ def database(name: str, value: str) -> dict[str, Any]:
     refuse(name, f"the scheme {url.scheme!r} is not supported", example)
 
 
+WELL_KNOWN_PASSWORDS = {"", "admin", "changeme", "password", "postgres", "secret"}
+
+
+def has_guessable_password(database: dict[str, Any]) -> bool:
+    """Say whether a database on another host asks for no password, or for one that anybody tries."""
+    host, options = database.get("HOST", ""), database.get("OPTIONS", {})
+    is_local = host in {"", "localhost", "127.0.0.1", "::1"} or host.startswith("/")
+    if is_local or {"sslcert", "passfile", "service"} & options.keys():
+        return False
+    password = database["PASSWORD"].lower()
+    return password in WELL_KNOWN_PASSWORDS | {database["USER"].lower()}
+
+
 def cache(name: str, value: str) -> dict[str, Any]:
     """Turn locmem:// (in-process) or redis[s]://HOST:PORT/DB into CACHES' entry."""
     example = f"for example {name}=redis://localhost:6379/0 or locmem://"

@@ -32,13 +32,18 @@ def required(name: str, example: str) -> str:
 SECRET_KEY = env.read("SECRET_KEY")
 if not SECRET_KEY:
     env.refuse("SECRET_KEY", "is not set", "`make install` writes a .env with a random one")
-if len(SECRET_KEY) < 50 or SECRET_KEY.startswith("django-insecure-"):
-    env.refuse(
-        "SECRET_KEY",
-        "is shorter than 50 characters or a sample",
-        "take the output of `make secret`",
-    )
 SECRET_KEY_FALLBACKS = env.read_list("SECRET_KEY_FALLBACKS")
+for _name, _key in [
+    ("SECRET_KEY", SECRET_KEY),
+    *(("SECRET_KEY_FALLBACKS", it) for it in SECRET_KEY_FALLBACKS),
+]:
+    # As Django's check security.W009 has it, which nobody runs before a start.
+    if len(_key) < 50 or len(set(_key)) < 10 or _key.startswith("django-insecure-"):
+        env.refuse(
+            _name,
+            "is shorter than 50 characters, monotonous or a sample",
+            "take the output of `make secret`",
+        )
 
 # --- Hosts and addresses -------------------------------------------------------------------
 
@@ -81,6 +86,12 @@ if PRODUCTION and policy.DATABASE == "postgresql" and _database_url.startswith("
         "for example DATABASE_URL=postgresql://user:password@localhost:5432/name",
     )
 DATABASES = {"default": env.database("DATABASE_URL", _database_url)}
+if PRODUCTION and env.has_guessable_password(DATABASES["default"]):
+    env.refuse(
+        "DATABASE_URL",
+        "names another host without a password or with a well-known one",
+        "for example DATABASE_URL=postgresql://user:LONG-RANDOM-TEXT@db.example.com:5432/name?sslmode=verify-full",
+    )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {"default": env.cache("CACHE_URL", env.read("CACHE_URL") or "locmem://")}
@@ -99,7 +110,7 @@ SERVER_EMAIL = DEFAULT_FROM_EMAIL
 # --- Applications --------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "auth_core.http.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -125,9 +136,10 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "auth_core.http.middleware.RequestIdMiddleware",
     "auth_core.http.middleware.SecurityHeadersMiddleware",
-    "auth_core.http.middleware.HttpsOnlyMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "auth_core.http.middleware.HttpsOnlyMiddleware",
     "corsheaders.middleware.CorsMiddleware",
+    "auth_core.http.middleware.MethodNotAllowedMiddleware",
     "auth_core.http.middleware.BodyLimitMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -195,6 +207,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
 SECURE_HSTS_PRELOAD = PRODUCTION
 SESSION_COOKIE_SECURE = PRODUCTION
 CSRF_COOKIE_SECURE = PRODUCTION
+CSRF_FAILURE_VIEW = "auth_core.http.errors.csrf_failure"
 SECURE_REFERRER_POLICY = "no-referrer"
 X_FRAME_OPTIONS = "DENY"
 # Plain http is refused, not redirected: a redirect answers after the secret was sent (ASVS 4.1.2).
@@ -218,14 +231,24 @@ REST_FRAMEWORK: dict[str, Any] = {
     "NUM_PROXIES": TRUSTED_PROXIES,
 }
 
+# Otherwise the API documents are for staff who logged in to the admin.
+API_DOCUMENTS_ARE_PUBLIC = DEBUG
+# Where the admin is; empty: nowhere. ADMIN_NETWORKS, such as "10.0.0.0/8", who reaches it; empty: all.
+ADMIN_PATH = "admin"
+ADMIN_NETWORKS: list[str] = []
+
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": policy.PROJECT_NAME,
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_AUTHENTICATION": [],
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": ["rest_framework.authentication.SessionAuthentication"],
+    "SERVE_PERMISSIONS": ["auth_core.http.permissions.MayReadDocuments"],
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "auth_core.http.schema.add_common_errors",
+    ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
@@ -239,13 +262,18 @@ REFRESH_TOKEN_LIFETIME = timedelta(days=policy.REFRESH_TOKEN_DAYS)
 # "ALGORITHM:base64url", comma-separated: the first signs, all verify. Never the SECRET_KEY.
 AUTH_SIGNING_KEYS = env.read_list("AUTH_SIGNING_KEYS")
 try:
-    KeyRing(AUTH_SIGNING_KEYS)
+    _ring = KeyRing(AUTH_SIGNING_KEYS)
 except WeakKey as _error:
     env.refuse("AUTH_SIGNING_KEYS", str(_error), "take the output of `make secret`")
-if any(
-    SECRET_KEY in _entry or _entry.partition(":")[2] in SECRET_KEY for _entry in AUTH_SIGNING_KEYS
-):
+if any(map(_ring.reuses, [SECRET_KEY, *SECRET_KEY_FALLBACKS])):
     env.refuse("AUTH_SIGNING_KEYS", "is the SECRET_KEY", "take the output of `make secret`")
+# One family at a time, the policy's: what is published (JWKS) follows from it.
+if _ring.signer.symmetric != (policy.SIGNING_ALGORITHM == "HS256"):
+    env.refuse(
+        "AUTH_SIGNING_KEYS",
+        f"holds {_ring.signer.algorithm} keys, but this project signs with {policy.SIGNING_ALGORITHM}",
+        "take the one of `make secret`; everybody then logs in again",
+    )
 
 SIMPLE_JWT: dict[str, Any] = {
     "ACCESS_TOKEN_LIFETIME": ACCESS_TOKEN_LIFETIME,
@@ -276,6 +304,9 @@ REST_AUTH: dict[str, Any] = {
     "PASSWORD_RESET_SERIALIZER": "auth_core.accounts.serializers.PasswordResetSerializer",
     "PASSWORD_RESET_CONFIRM_SERIALIZER": "auth_core.accounts.serializers.PasswordResetConfirmSerializer",
 }
+
+# Generous: they stop loops and floods, not people. Many clients may share an address.
+USES_PER_MINUTE = {"refresh_address": 300, "refresh_session": 60}
 
 # --- Accounts (allauth) --------------------------------------------------------------------
 
@@ -315,6 +346,8 @@ ACCOUNT_RATE_LIMITS = {
     "reset_password_from_key": "20/m/ip",
     "change_password": "5/m/user",
 }
+
+DEFAULT_EXCEPTION_REPORTER_FILTER = "auth_core.http.errors.ReportFilter"
 
 LOGGING: dict[str, Any] = {
     "version": 1,

@@ -11,7 +11,9 @@ import json
 import os
 import re
 import secrets
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from http.cookies import SimpleCookie
 from types import SimpleNamespace
@@ -25,6 +27,7 @@ from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.core import mail
 from django.core.cache import cache
+from django.db import connections
 from django.test import Client, TestCase, override_settings
 from django.urls import reverse
 
@@ -113,7 +116,7 @@ class Api:
         }
 
     def fetch_csrf(self, cookies: str = "") -> str:
-        client = Api(delivery="header", headers={"Cookie": cookies})
+        client = Api(delivery="header", headers={**self.headers, "Cookie": cookies})
         return str(client.get("csrf").body["csrf_token"])
 
     def get(self, path: str, **headers: str) -> Answer:
@@ -191,6 +194,21 @@ def _send_to_server(
 def _answer(status: int, content: bytes, headers: dict[str, str], cookies: Any) -> Answer:
     is_json = "json" in headers.get("Content-Type", "") and content
     return Answer(status, json.loads(content) if is_json else content, headers, cookies)
+
+
+def at_once(*jobs: Callable[[], Any]) -> list[Any]:
+    """Run the jobs in threads that start together, each with a database connection; return their results."""
+    start = threading.Barrier(len(jobs))
+
+    def run(job: Callable[[], Any]) -> Any:
+        start.wait()
+        try:
+            return job()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        return list(pool.map(run, jobs))
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """The whole HTTP surface, path by path: nothing is included that was not listed here on purpose."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, path
 from django.views.generic import RedirectView
@@ -18,6 +19,15 @@ handler500 = "auth_core.http.errors.server_error"
 
 AUTH = policy.AUTH_URL_PREFIX
 REGISTRATION = policy.REGISTRATION_URL_PREFIX
+
+
+def admin_urls() -> list[URLPattern | URLResolver]:
+    where: str = settings.ADMIN_PATH
+    if not where:
+        return []
+    redirect = RedirectView.as_view(pattern_name="admin:index")
+    return [path(where, redirect), path(f"{where}/", admin.site.urls)]
+
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *features.urlpatterns(),
@@ -53,11 +63,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="rest_resend_email",
     ),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path(
+        "api/docs/",
+        # Its template could not render DRF's answer to OPTIONS.
+        SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get", "head"]),
+        name="docs",
+    ),
     path("health/live", http.live, name="health_live"),
     path("health/ready", http.ready, name="health_ready"),
-    path("admin", RedirectView.as_view(pattern_name="admin:index")),
-    path("admin/", admin.site.urls),
+    *admin_urls(),
 ]
 
 if policy.SIGNING_ALGORITHM != "HS256":

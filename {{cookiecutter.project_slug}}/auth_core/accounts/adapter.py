@@ -6,6 +6,7 @@ from urllib.parse import urlencode, urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest
 
@@ -21,6 +22,17 @@ def frontend_link(page: str, **secrets: str) -> str:
 class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return policy.REGISTRATION == "open"
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """Return the address that TRUSTED_PROXIES vouches for, or else the peer's own.
+
+        X-Forwarded-For may be shorter than that, or no address: who sends it so came round a proxy.
+        """
+        try:
+            ip = str(super().get_client_ip(request))
+        except (ImproperlyConfigured, PermissionDenied):
+            ip = request.META.get("REMOTE_ADDR") or "::"  # a Unix socket has none
+        return ip.partition("%")[0]  # a zone means something on this host only
 
     def add_message(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: an API has no page to show a message on, and it would cost a cookie."""

@@ -4,10 +4,23 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.contrib.auth.models import AbstractUser, UserManager
-from django.db import transaction
+from django.db import models, transaction
+
+from auth_core.sessions.models import AuthSession, RevocationReason
 
 
-class AccountManager(UserManager[Any]):
+class AccountQuerySet(models.QuerySet[Any]):
+    def update(self, **values: Any) -> int:
+        """Change many users; sends no signal, so the sessions of those deactivated are ended here."""
+        if "is_active" not in values:
+            return super().update(**values)
+        with transaction.atomic(using=self.db):
+            changed = super().update(**values)
+            AuthSession.objects.filter(user__is_active=False).end(RevocationReason.ADMIN)
+        return changed
+
+
+class AccountManager(UserManager.from_queryset(AccountQuerySet)[Any]):  # type: ignore[misc]
     use_in_migrations = False
 
     def _create(

@@ -3,13 +3,14 @@
 import unicodedata
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth import get_user_model, hashers
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import transaction
 from rest_framework import serializers
 
 from auth_core.sessions.models import AuthSession, RevocationReason
+from auth_core.sessions.services import auth_hashes
 
 MAX_LENGTH = 1024
 
@@ -34,13 +35,30 @@ class PasswordField(serializers.CharField):
 
 
 def check_password(user: Any, password: str) -> bool:
-    """Compare, and keep the user's sessions when that renews an outdated hash."""
-    before = user.get_session_auth_hash()
-    matches = user.check_password(password)
-    after = user.get_session_auth_hash()
-    if after != before:
-        AuthSession.objects.filter(user=user, auth_hash=before).update(auth_hash=after)
-    return bool(matches)
+    """Compare; a hash of outdated parameters is renewed, and the sessions bound to it follow."""
+    stored, bound = user.password, auth_hashes(user)
+    overtaken = False
+
+    def renew(password: str) -> None:
+        nonlocal overtaken
+        user.password = hashers.make_password(password)  # slow, so before the transaction
+        with transaction.atomic():
+            if _swap_password(user, stored):
+                AuthSession.objects.filter(user=user, auth_hash__in=bound).update(
+                    auth_hash=user.get_session_auth_hash()
+                )
+            else:
+                overtaken = True
+                user.refresh_from_db(fields=["password"])
+
+    matches = hashers.check_password(password, stored, renew)
+    return check_password(user, password) if overtaken else matches
+
+
+def _swap_password(user: Any, before: str) -> bool:
+    """Store the user's hash unless the stored one is no longer the one that was read."""
+    users = get_user_model().objects.filter(pk=user.pk, password=before)
+    return bool(users.update(password=user.password))
 
 
 def check_new_password(field: str, password: str, repeated: str, user: Any) -> None:
@@ -64,11 +82,7 @@ def replace_password(user: Any, password: str, *, keep: AuthSession | None = Non
     before = user.password
     user.set_password(password)  # slow, so before the transaction
     with transaction.atomic():
-        if (
-            not get_user_model()
-            .objects.filter(pk=user.pk, password=before)
-            .update(password=user.password)
-        ):
+        if not _swap_password(user, before):
             return False
         others = AuthSession.objects.filter(user=user)
         if keep is not None:

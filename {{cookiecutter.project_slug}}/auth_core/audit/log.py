@@ -33,7 +33,7 @@ def context_of(request: HttpRequest) -> dict[str, str]:
     """Say from where a request came, trusting X-Forwarded-For as far as TRUSTED_PROXIES says."""
     return {
         "ip": get_adapter().get_client_ip(request),
-        "user_agent": request.headers.get("User-Agent", "")[:200],
+        "user_agent": request.headers.get("User-Agent", "").replace("\0", "")[:200],
     }
 
 

@@ -62,7 +62,8 @@ def _files() -> Iterator[Path]:
 def load() -> dict[str, Row]:
     """Read the rows and what the test files say of them; an unknown id is a KeyError."""
     with (CORE / "contract" / "conformance.csv").open(encoding="utf-8", newline="") as file:
-        rows = {line["id"]: Row(**line) for line in csv.DictReader(file)}
+        lines = list(csv.reader(file))[1:]
+    rows = {a: Row(a, b, c, d, e) for a, b, c, d, e in lines}
     for path in _files():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):

@@ -1,6 +1,10 @@
-"""The Django application of the HTTP layer: its templates and static files."""
+"""The Django applications of the HTTP layer: its checks, and Django's admin with our site."""
 
 from django.apps import AppConfig
+from django.conf import settings
+from django.contrib.admin import apps as admin
+
+from auth_core import env
 
 
 class HttpConfig(AppConfig):
@@ -10,3 +14,12 @@ class HttpConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks  # noqa: F401 - they register themselves
+
+        # The team's settings have the last word, but not here: a server runs no system checks.
+        if settings.PRODUCTION and settings.DEBUG:
+            env.refuse("DEBUG", "is on in production", "remove it from config/settings_team.py")
+
+
+class AdminConfig(admin.AdminConfig):
+    default = False  # of this module; Django's own says True
+    default_site = "auth_core.http.admin.AdminSite"

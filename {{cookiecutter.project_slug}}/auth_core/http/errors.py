@@ -5,14 +5,18 @@
 """
 
 import logging
+import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, JsonResponse, UnreadablePostError
 from django.urls import Resolver404, resolve
+from django.views.debug import SafeExceptionReporterFilter
 from rest_framework import exceptions, status
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
@@ -21,6 +25,18 @@ from auth_core.sessions.delivery import delivery
 from .request_id import request_id
 
 logger = logging.getLogger(__name__)
+
+# What says that the database is away, not that a query is wrong.
+DATABASE_AWAY = (OperationalError, InterfaceError)
+RETRY_AFTER_SECONDS = "5"
+
+
+class ReportFilter(SafeExceptionReporterFilter):
+    """Keeps the token cookies, and the cache's address with its password, out of error reports."""
+
+    hidden_settings = re.compile(
+        f"{SafeExceptionReporterFilter.hidden_settings.pattern}|ACCESS|REFRESH|LOCATION", re.I
+    )
 
 
 class Unavailable(exceptions.APIException):
@@ -43,9 +59,11 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         error = exceptions.ValidationError(
             {"non_field_errors": [exceptions.ErrorDetail(m) for m in error.messages]}
         )
-    if isinstance(error, (OperationalError, InterfaceError)):
+    if isinstance(error, DATABASE_AWAY):
         logger.error("The database failed.", exc_info=error)
         error = Unavailable()
+    if isinstance(error, UnreadablePostError):
+        error = exceptions.ParseError("The body broke off.")
     response = drf_exception_handler(error, context)
     if response is None:
         return None
@@ -65,12 +83,18 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
             getattr(detail, "code", None)
             or {403: "permission_denied", 404: "not_found"}.get(response.status_code, "error"),
         )
-    body["request_id"] = request_id(context["request"])
+    request = context["request"]
+    body["request_id"] = request_id(request)
     response.data = body
+    # Also where the view renders something else, like the schema.
+    request.accepted_renderer, request.accepted_media_type = JSONRenderer(), "application/json"
     if response.status_code == status.HTTP_401_UNAUTHORIZED:
-        response = delivery().clear(context["request"], response)
+        response = delivery().clear(request, response)
     elif response.status_code == status.HTTP_503_SERVICE_UNAVAILABLE:
-        response["Retry-After"] = "5"
+        response["Retry-After"] = RETRY_AFTER_SECONDS
+    elif response.status_code == status.HTTP_429_TOO_MANY_REQUESTS:
+        # allauth does not tell when; most of its limits are of a minute.
+        response.headers.setdefault("Retry-After", "60")
     return response
 
 
@@ -81,12 +105,23 @@ def error_response(request: HttpRequest, status: int, code: str, detail: str) ->
     )
 
 
+def unavailable(request: HttpRequest) -> JsonResponse:
+    response = error_response(request, 503, Unavailable.default_code, Unavailable.default_detail)
+    response["Retry-After"] = RETRY_AFTER_SECONDS
+    return response
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
     return error_response(request, 400, "bad_request", "The request is malformed.")
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:
     return error_response(request, 403, "permission_denied", "Not permitted.")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> JsonResponse:
+    """Refuse a form of the admin without its proof."""
+    return error_response(request, 403, "csrf_failed", "The CSRF proof is missing or wrong.")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
@@ -101,6 +136,9 @@ def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
 
 
 def server_error(request: HttpRequest) -> JsonResponse:
+    """Answer 500, or 503 where the database was away outside of DRF's views; Django has logged it."""
+    if isinstance(sys.exception(), DATABASE_AWAY):
+        return unavailable(request)
     return error_response(
         request, 500, "server_error", "Something went wrong; it was logged under this request id."
     )

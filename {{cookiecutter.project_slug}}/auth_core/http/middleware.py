@@ -1,16 +1,21 @@
 """Middleware around everything else: request ids, bounded bodies, no plain http, security headers."""
 
 import io
+import logging
+import re
 from collections.abc import Callable
+from typing import IO, Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.utils.cache import patch_vary_headers
 
 from .errors import error_response
-from .request_id import choose
+from .request_id import choose, request_id
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
+
+logger = logging.getLogger(__name__)
 
 
 class RequestIdMiddleware:
@@ -28,7 +33,11 @@ class RequestIdMiddleware:
 
 
 class HttpsOnlyMiddleware:
-    """Refuses plain http in production: a redirect would answer after the secret was sent (ASVS 4.1.2)."""
+    """Refuses plain http in production: a redirect would answer after the secret was sent (ASVS 4.1.2).
+
+    A token that was sent so is logged, not revoked: a proxy that was set up wrongly would log
+    everybody out.
+    """
 
     EXEMPT = ("/health/",)
 
@@ -41,6 +50,11 @@ class HttpsOnlyMiddleware:
             and not request.is_secure()
             and not request.path.startswith(self.EXEMPT)
         ):
+            if request.headers.get("Authorization") or request.COOKIES:
+                logger.warning(
+                    "Credentials came over plain http (is TRUSTED_PROXIES right?).",
+                    extra={"audit": {"request_id": request_id(request), "path": request.path}},
+                )
             return error_response(request, 403, "https_required", "Use https.")
         return self.get_response(request)
 
@@ -48,29 +62,63 @@ class HttpsOnlyMiddleware:
 class BodyLimitMiddleware:
     """Refuses a body beyond BODY_LIMIT_BYTES (413) before anything parses it, chunked ones too.
 
-    DRF does not apply DATA_UPLOAD_MAX_MEMORY_SIZE to JSON (ASVS 15.2.2).
+    DRF does not apply DATA_UPLOAD_MAX_MEMORY_SIZE to JSON (ASVS 15.2.2). Of a body without a length
+    only what the server says to end is read (411 otherwise, RFC 9110, 15.5.12): nothing here waits
+    for bytes that never come.
     """
+
+    LENGTH = re.compile(r"\A[0-9]{0,18}\Z")
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         limit: int = settings.BODY_LIMIT_BYTES
-        length = request.META.get("CONTENT_LENGTH") or "0"
-        if not length.isdigit():
+        length = request.META.get("CONTENT_LENGTH") or ""
+        if not self.LENGTH.match(length):
             return error_response(request, 400, "bad_request", "Content-Length is malformed.")
-        too_large = int(length) > limit
-        if request.headers.get("Transfer-Encoding") and not too_large:
-            # Django reads nothing of a body without a length: take it from the server, bounded.
-            body = request.META["wsgi.input"].read(limit + 1)
-            too_large = len(body) > limit
+        size = int(length or 0)
+        if size <= limit and request.headers.get("Transfer-Encoding"):
+            stream = self._ending_stream(request)
+            if stream is None:
+                return error_response(request, 411, "length_required", "Send a Content-Length.")
+            try:
+                body = stream.read(limit + 1)
+            except Exception:
+                # Servers raise errors of their own for chunks that are malformed or break off.
+                return error_response(request, 400, "bad_request", "The body is malformed.")
+            # Django itself reads nothing of a body without a length.
+            size = len(body)
             request._stream = io.BytesIO(body)
-            request.META["CONTENT_LENGTH"] = str(len(body))
-        if too_large:
+            request.META["CONTENT_LENGTH"] = str(size)
+        if size > limit:
             return error_response(
                 request, 413, "body_too_large", f"A body may hold {limit} bytes at the most."
             )
         return self.get_response(request)
+
+    @staticmethod
+    def _ending_stream(request: HttpRequest) -> IO[bytes] | None:
+        if "wsgi.input" not in request.META:
+            return request._stream  # ASGI: Django has stored the body already
+        stream: Any = request.META["wsgi.input"]
+        return stream if request.META.get("wsgi.input_terminated") else None
+
+
+class MethodNotAllowedMiddleware:
+    """Gives the 405 of Django's own views, which is empty, the shape of every error."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if not isinstance(response, HttpResponseNotAllowed):
+            return response
+        detail = f'Method "{request.method}" not allowed.'
+        answer = error_response(request, 405, "method_not_allowed", detail)
+        answer["Allow"] = response["Allow"]
+        return answer
 
 
 API_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"

@@ -4,8 +4,10 @@ import logging
 from typing import Any
 
 from allauth.core.ratelimit import consume
-from django.db import DatabaseError, connection
+from django.db import Error, connection, transaction
 from django.http import HttpRequest, JsonResponse
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_safe
 from rest_framework.exceptions import Throttled
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -14,9 +16,13 @@ from rest_framework.views import APIView
 from auth_core.sessions.authentication import SessionTokenAuthentication
 from auth_core.sessions.delivery import delivery
 
+from .errors import unavailable
+
 logger = logging.getLogger(__name__)
 
 
+# What a refusal ends and records stays: no transaction around the request may roll it back.
+@method_decorator(transaction.non_atomic_requests, name="dispatch")
 class PublicEndpoint(APIView):
     """An endpoint that proves identity itself: a dead token sent along never blocks it.
 
@@ -33,11 +39,11 @@ class PublicEndpoint(APIView):
         delivery().check(request)
         if self.rate_limit and request.method == "POST":
             body = request.data if isinstance(request.data, dict) else {}
-            key = (
-                str(body.get(self.rate_limit_key, "")).strip().lower()
-                if self.rate_limit_key
-                else None
-            )
+            key = None
+            if self.rate_limit_key:
+                text = str(body.get(self.rate_limit_key, "")).strip().lower()
+                # Not validated yet: JSON can hold what UTF-8 cannot.
+                key = text.encode(errors="replace").decode()
             if not consume(request._request, action=self.rate_limit, key=key):
                 raise Throttled
 
@@ -46,17 +52,19 @@ class PublicEndpoint(APIView):
         return SessionTokenAuthentication().authenticate_header(request)
 
 
+@require_safe
 def live(request: HttpRequest) -> JsonResponse:
     """The process answers; says nothing of what it depends on."""
     return JsonResponse({"status": "ok"})
 
 
+@require_safe
 def ready(request: HttpRequest) -> JsonResponse:
     """The process can serve: 200, or 503 while the database does not answer."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-    except DatabaseError:
+    except Error:
         logger.warning("The database does not answer.")
-        return JsonResponse({"status": "unavailable", "database": False}, status=503)
+        return unavailable(request)
     return JsonResponse({"status": "ok", "database": True})

@@ -1,6 +1,8 @@
 """The Django application of the sessions."""
 
 from django.apps import AppConfig
+from django.conf import settings
+from django.db.models.signals import post_save
 
 
 class SessionsConfig(AppConfig):
@@ -10,3 +12,6 @@ class SessionsConfig(AppConfig):
 
     def ready(self) -> None:
         from . import schema  # noqa: F401 - it registers itself
+        from .services import end_if_deactivated
+
+        post_save.connect(end_if_deactivated, sender=settings.AUTH_USER_MODEL)

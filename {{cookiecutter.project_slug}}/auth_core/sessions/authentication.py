@@ -32,7 +32,8 @@ class SessionTokenAuthentication(JWTAuthentication):
         return self.get_raw_token(header)
 
     def authenticate_header(self, request: Request) -> str:
-        """Answer a bad token with `error`, and a missing one without (RFC 6750, 3.1)."""
+        """Answer a bad token with `error`, a missing one or another scheme without (RFC 6750, 3.1)."""
         challenge = super().authenticate_header(request)
-        sent = request.headers.get("Authorization")
-        return f'{challenge}, error="invalid_token"' if sent else challenge
+        scheme = request.headers.get("Authorization", "").partition(" ")[0]
+        is_ours = scheme.lower() == policy.AUTH_HEADER_TYPE.lower()
+        return f'{challenge}, error="invalid_token"' if is_ours else challenge

@@ -5,7 +5,6 @@ KEY being base64url of 32 random bytes (HS256) or of a private key in PKCS #8 DE
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -15,11 +14,12 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from jwt import get_algorithm_by_name
+from jwt import PyJWTError, get_algorithm_by_name
 
 ALGORITHMS = ("HS256", "EdDSA", "ES256", "RS256")
 HMAC_BYTES = 32
@@ -44,6 +44,22 @@ class WeakKey(ImproperlyConfigured):
     """A key of the ring is malformed, too short, or of another algorithm than it says."""
 
 
+def _random_key(algorithm: str) -> bytes:
+    if algorithm == "HS256":
+        return secrets.token_bytes(HMAC_BYTES)
+    private: Any = {
+        "EdDSA": ed25519.Ed25519PrivateKey.generate,
+        "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
+        "RS256": lambda: rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS),
+    }[algorithm]()
+    der: bytes = private.private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return der
+
+
 @dataclass(frozen=True)
 class Key:
     algorithm: str
@@ -51,19 +67,9 @@ class Key:
 
     @classmethod
     def generate(cls, algorithm: str) -> "Key":
-        if algorithm == "HS256":
-            return cls(algorithm, encode(secrets.token_bytes(HMAC_BYTES)))
-        private: Any = {
-            "EdDSA": ed25519.Ed25519PrivateKey.generate,
-            "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
-            "RS256": lambda: rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS),
-        }[algorithm]()
-        der = private.private_bytes(
-            serialization.Encoding.DER,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        return cls(algorithm, encode(der))
+        key = cls(algorithm, encode(_random_key(algorithm)))
+        # The command line would take such a kid for an option.
+        return cls.generate(algorithm) if key.kid.startswith("-") else key
 
     @classmethod
     def parse(cls, entry: str) -> "Key":
@@ -77,8 +83,9 @@ class Key:
     def check(self) -> None:
         """Refuse what is too weak to sign with (ASVS 11.2.3: 128 bits of security; RFC 7518, 3.2)."""
         try:
-            secret = self.signing
-        except (ValueError, TypeError, binascii.Error) as error:
+            # The library has its own refusals: an HMAC secret that is a public key, for one.
+            secret = get_algorithm_by_name(self.algorithm).prepare_key(self.signing)
+        except (ValueError, TypeError, UnsupportedAlgorithm, PyJWTError) as error:
             raise WeakKey(f"a {self.algorithm} key is not base64url of a key") from error
         sound = {
             "HS256": lambda: len(secret) >= HMAC_BYTES and len(set(secret)) > HMAC_BYTES // 4,
@@ -136,6 +143,14 @@ class KeyRing:
         if len({key.symmetric for key in self.keys.values()}) > 1:
             raise WeakKey("HS256 stands beside a public-key algorithm; use one family")
         self.signer = next(iter(self.keys.values()))
+
+    def reuses(self, secret: str) -> bool:
+        """Say whether a key is another secret, or a part of it, as it stands or encoded."""
+        for key in self.keys.values():
+            raw, other = decode(key.text), secret.encode()
+            if raw in other or encode(raw) in secret or other in raw or secret in key.text:
+                return True
+        return False
 
     def find(self, kid: object) -> Key | None:
         return self.keys.get(kid) if isinstance(kid, str) else None

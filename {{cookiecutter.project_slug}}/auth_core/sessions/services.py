@@ -20,6 +20,7 @@ from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 
 from auth_core import policy
 from auth_core.audit.log import Event, context_of, record
+from auth_core.http.throttle import count_use
 
 from .delivery import delivery
 from .models import AuthSession, Delivery, RevocationReason
@@ -119,12 +120,9 @@ def _evict_oldest(user: Any) -> None:
     AuthSession.objects.filter(user=user).exclude(pk__in=list(kept)).end(RevocationReason.EVICTED)
 
 
-def _is_bound_to_password(session: AuthSession, user: Any) -> bool:
-    """Say whether the password is still the one of the login, SECRET_KEY_FALLBACKS honoured."""
-    return constant_time_compare(session.auth_hash, user.get_session_auth_hash()) or any(
-        constant_time_compare(session.auth_hash, fallback)
-        for fallback in user.get_session_auth_fallback_hash()
-    )
+def auth_hashes(user: Any) -> list[str]:
+    """Return the hashes that bind a session to the user's password, SECRET_KEY_FALLBACKS honoured."""
+    return [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
 
 
 def _death(session: AuthSession, now: datetime) -> str | None:
@@ -132,7 +130,8 @@ def _death(session: AuthSession, now: datetime) -> str | None:
     if session.revoked_at is not None:
         reused = session.revoked_reason == RevocationReason.REUSE
         return "refresh_reused" if reused else "session_revoked"
-    if not session.user.is_active or not _is_bound_to_password(session, session.user):
+    bound = any(constant_time_compare(session.auth_hash, it) for it in auth_hashes(session.user))
+    if not session.user.is_active or not bound:
         return "session_revoked"
     if now >= session.expires_at:
         return "session_expired"
@@ -174,15 +173,17 @@ def rotate(token: str, request: HttpRequest, arrived_by: Delivery = Delivery.HEA
     pair again, so that callers racing each other converge. Anything older ends the session, and that
     is committed although the request fails.
 
-    Raises AuthenticationFailed as `live_session` does, or with refresh_reused.
+    Raises AuthenticationFailed as `live_session` does, or with refresh_reused; Throttled (429).
     """
     claims = _decode(RefreshToken, token)
     generation = claims["gen"]
+    count_use("refresh_session", claims["sid"])
     now = timezone.now()
     with transaction.atomic():
+        # The user is read after the lock is held: joined, a password change that was waited for
+        # would show the new session beside the old password (PostgreSQL, READ COMMITTED).
         session = (
-            AuthSession.objects.select_for_update(of=("self",))
-            .select_related("user")
+            AuthSession.objects.select_for_update()
             .filter(pk=claims["sid"], user_id=claims["sub"], delivery=arrived_by)
             .first()
         )
@@ -228,6 +229,7 @@ def end_sessions(
     *,
     user_id: Any = None,
     session_id: Any = None,
+    **detail: str,
 ) -> int:
     """Revoke those of a query set that live, and put that on the audit trail; return how many."""
     ended: int = sessions.end(reason)
@@ -239,12 +241,13 @@ def end_sessions(
             session_id=session_id,
             reason=reason,
             sessions=ended,
+            **detail,
         )
     return ended
 
 
-def end_by_token(token: str | bytes, request: HttpRequest, arrived_by: Delivery) -> None:
-    """Log out by any genuine token of the session; anything else changes nothing (RFC 7009, 2.2)."""
+def end_by_token(token: str | bytes, request: HttpRequest, arrived_by: Delivery) -> bool:
+    """Log out by a genuine token of the session, and say whether it was one (RFC 7009, 2.2)."""
     for token_class in (AccessToken, RefreshToken):
         try:
             claims = _decode(token_class, token)
@@ -258,3 +261,11 @@ def end_by_token(token: str | bytes, request: HttpRequest, arrived_by: Delivery)
             user_id=sub,
             session_id=sid,
         )
+        return True
+    return False
+
+
+def end_if_deactivated(instance: Any, **kwargs: Any) -> None:
+    """End a deactivated user's sessions for good, after every save: reactivation revives none (ASVS 7.4.2)."""
+    if not instance.is_active:
+        AuthSession.objects.filter(user=instance.pk).end(RevocationReason.ADMIN)

@@ -1,20 +1,24 @@
 """Token and session endpoints: refresh, verify, logout, list and end sessions."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from allauth.core.internal.ratelimit import get_ip
 from django.http import Http404
-from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.generics import GenericAPIView
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from auth_core.http.schema import ERRORS_400_401, ERRORS_401, ERRORS_404, Detail
+from auth_core.http.throttle import count_use
 from auth_core.http.views import PublicEndpoint
 
 from . import services
@@ -30,12 +34,14 @@ from .serializers import (
 )
 
 
-# A reuse ends the session although the request fails: no transaction around it may roll that back.
-@method_decorator(transaction.non_atomic_requests, name="dispatch")
 class RefreshView(PublicEndpoint, GenericAPIView):
     """Exchange a refresh token for a new pair; the old one is then used up."""
 
     serializer_class: type[Serializer] = RefreshSerializer
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        count_use("refresh_address", get_ip(request._request))
 
     @extend_schema(
         operation_id="token_refresh", responses={200: TokenPairSerializer, **ERRORS_400_401}
@@ -80,27 +86,35 @@ class LogoutView(PublicEndpoint, GenericAPIView):
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        # The token of the request decides; a refresh token beside it may be somebody else's.
-        in_header = SessionTokenAuthentication().header_token(request)
-        if in_header or serializer.validated_data.get("refresh"):
-            tokens = [in_header or serializer.validated_data["refresh"]]
-            arrived_by = Delivery.HEADER
-        else:
-            tokens = [delivery().access_token(request), delivery().refresh_token(request)]
-            arrived_by = Delivery.COOKIE
-        for token in filter(None, tokens):
-            services.end_by_token(token, request._request, arrived_by)
+        for token, arrived_by in self._tokens(request, serializer.validated_data.get("refresh")):
+            if token and services.end_by_token(token, request._request, arrived_by):
+                break
         return delivery().clear(request, Response({"detail": _("Successfully logged out.")}))
+
+    @staticmethod
+    def _tokens(
+        request: Request, refresh: str | None
+    ) -> Iterator[tuple[str | bytes | None, Delivery]]:
+        """The first genuine one decides: a refresh token beside an access token may be somebody else's."""
+        with suppress(AuthenticationFailed):  # not even the form of a token
+            yield SessionTokenAuthentication().header_token(request), Delivery.HEADER
+        yield delivery().access_token(request), Delivery.COOKIE
+        yield refresh, Delivery.HEADER
+        yield delivery().refresh_token(request), Delivery.COOKIE
 
 
 class OwnSessions(GenericAPIView):
     """The living sessions of the user."""
 
+    permission_classes = (IsAuthenticated,)
     serializer_class = SessionSerializer
     pagination_class = None
 
     def get_queryset(self) -> Any:
-        return AuthSession.objects.live().filter(user=self.request.user.pk)
+        user = self.request.user
+        return AuthSession.objects.live().filter(
+            user=user.pk, auth_hash__in=services.auth_hashes(user)
+        )
 
     def end(self, sessions: Any, reason: RevocationReason = RevocationReason.REVOKED) -> int:
         request = self.request

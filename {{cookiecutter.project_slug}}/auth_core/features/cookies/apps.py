@@ -9,4 +9,4 @@ class CookiesConfig(AppConfig):
     verbose_name = "Token cookies"
 
     def ready(self) -> None:
-        from . import schema  # noqa: F401 - it registers itself
+        from . import checks, schema  # noqa: F401 - they register themselves

@@ -9,16 +9,19 @@ from auth_core.sessions.models import AuthSession, Delivery
 from auth_core.sessions.services import live_session
 
 from . import csrf
-from .delivery import cookie_name
+from .delivery import read_cookie
 
 
 class CookieAuthentication(SessionTokenAuthentication):
-    """Where both come, the header counts: it was sent on purpose."""
+    """Where both come, the token in the header counts alone: it was sent on purpose."""
 
     def authenticate(self, request: Request) -> tuple[Any, AuthSession] | None:  # type: ignore[override]
-        in_cookie = request.COOKIES.get(cookie_name("access"))
-        if self.get_header(request) is not None or in_cookie is None:
+        # A header of another scheme, such as a proxy's Basic, holds no token of ours.
+        if self.header_token(request) is not None:
             return super().authenticate(request)
+        in_cookie = read_cookie(request, "access")
+        if in_cookie is None:
+            return None
         session = live_session(in_cookie, Delivery.COOKIE)
         csrf.require_proof(request, str(session.pk))
         return session.user, session

@@ -1,6 +1,6 @@
-"""Sends and reads the token cookies."""
+"""Sends, reads and clears the token cookies."""
 
-from typing import Any, Final
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -16,7 +16,9 @@ from auth_core.sessions.tokens import AccessToken, RefreshToken, SessionToken
 
 from . import csrf
 
-SAMESITE: Final = "Lax"
+TOKEN_CLASSES: dict[str, type[SessionToken]] = {"refresh": RefreshToken, "access": AccessToken}
+# Of an access token that is dead while its session may live.
+DEAD_ALONE = ("token_not_valid", "token_expired")
 
 
 def cookie_name(kind: str) -> str:
@@ -24,10 +26,27 @@ def cookie_name(kind: str) -> str:
     return f"__Host-{kind}" if settings.PRODUCTION else kind
 
 
+def samesite() -> Any:
+    chosen: Any = settings.TOKEN_COOKIE_SAMESITE  # type: ignore[misc] # of a feature: mypy reads the kernel's
+    return chosen
+
+
+def read_cookie(request: Request, kind: str) -> str | None:
+    """Return a token cookie, and note that the request stands on it: `clear` takes no other away."""
+    token = request.COOKIES.get(cookie_name(kind))
+    if token is not None:
+        _cookies_read(request).add(kind)
+    return token
+
+
+def _cookies_read(request: Request) -> set[str]:
+    kinds: set[str] = request._request.__dict__.setdefault("_token_cookies_read", set())
+    return kinds
+
+
 def session_id_of(request: Any) -> str:
     """Return the id of the session that the cookies belong to, or an empty string."""
-    kinds: dict[str, type[SessionToken]] = {"refresh": RefreshToken, "access": AccessToken}
-    for kind, token_class in kinds.items():
+    for kind, token_class in TOKEN_CLASSES.items():
         try:
             return str(token_class(request.COOKIES[cookie_name(kind)])["sid"])
         except (KeyError, TokenError):
@@ -54,10 +73,13 @@ class CookieDelivery(HeaderDelivery):
         return self._cookie(request, "refresh")
 
     def _cookie(self, request: Request, kind: str) -> str | None:
+        """Return a cookie, where cookies were asked for, to whoever has the proof of its session."""
         if self.of(request) != Delivery.COOKIE:
             return None
-        csrf.require_proof(request, session_id_of(request))
-        return request.COOKIES.get(cookie_name(kind))
+        token = read_cookie(request, kind)
+        if token is not None:
+            csrf.require_proof(request, session_id_of(request))
+        return token
 
     def body(self, pair: Any) -> dict[str, Any]:
         body = super().body(pair)
@@ -68,36 +90,37 @@ class CookieDelivery(HeaderDelivery):
 
     def attach(self, response: Response, pair: Any) -> Response:
         if pair.session.delivery == Delivery.COOKIE:
-            self._set(response, "access", str(pair.access), pair.access["exp"])
-            self._set(response, "refresh", str(pair.refresh), pair.refresh["exp"])
+            for kind, token in (("access", pair.access), ("refresh", pair.refresh)):
+                seconds = token["exp"] - int(timezone.now().timestamp())
+                self._set(response, kind, str(token), max(0, seconds))
         return response
 
     @staticmethod
-    def _set(response: Response, kind: str, value: str, expires: int) -> None:
+    def _set(response: Response, kind: str, value: str, max_age: int) -> None:
         response.set_cookie(
             cookie_name(kind),
             value,
-            max_age=max(0, expires - int(timezone.now().timestamp())),
+            max_age=max_age,
             path="/",
             secure=settings.PRODUCTION,
             httponly=True,
-            samesite=SAMESITE,
+            samesite=samesite(),
         )
 
-    def clear(self, request: Any, response: Any) -> Any:
-        names = [cookie_name(kind) for kind in ("access", "refresh")]
-        if any(name in request.COOKIES for name in names):
-            for name in names:
-                # delete_cookie would drop HttpOnly.
-                response.set_cookie(
-                    name,
-                    "",
-                    max_age=0,
-                    path="/",
-                    secure=settings.PRODUCTION,
-                    httponly=True,
-                    samesite=SAMESITE,
-                )
-            if response.status_code == 200:
-                response["Clear-Site-Data"] = '"cookies", "storage"'
+    def clear(self, request: Any, response: Response) -> Response:
+        """Delete the cookies that the request stood on: after a logout (200), or the dead ones (401).
+
+        A live refresh cookie survives its access cookie, or nobody would stay logged in; and the
+        refusal of a token in a header or a body touches no cookie.
+        """
+        read = _cookies_read(request)
+        refused = response.status_code == 401
+        if not read:
+            return response
+        alone = refused and response.data["code"] in DEAD_ALONE and "refresh" not in read
+        for kind in ("access",) if alone else ("access", "refresh"):
+            # delete_cookie would drop HttpOnly.
+            self._set(response, kind, "", 0)
+        if not refused:
+            response["Clear-Site-Data"] = '"cookies", "storage"'
         return response

@@ -3,6 +3,8 @@
 from corsheaders.defaults import default_headers
 
 TOKEN_DELIVERY = "auth_core.features.cookies.delivery.CookieDelivery"
+# Lax, Strict, or None for a frontend of another site, which CORS_ALLOWED_ORIGINS must name.
+TOKEN_COOKIE_SAMESITE = "Lax"
 INSTALLED_APPS = ["auth_core.features.cookies"]
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

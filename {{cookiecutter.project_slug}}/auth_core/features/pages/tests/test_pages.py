@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from auth_core import policy
 from auth_core.accounts.adapter import frontend_link
 
 
@@ -22,3 +23,9 @@ def test_a_mailed_link_leads_to_a_page_that_talks_to_the_api(page: str, endpoint
     assert f'data-endpoint="{reverse(endpoint)}"' in html
     assert "<script>" not in html
     assert "style=" not in html
+
+
+@pytest.mark.skipif(policy.TOKEN_DELIVERY == "header", reason="no cookies by the policy")
+def test_a_page_fetches_a_csrf_token_where_tokens_travel_in_cookies() -> None:
+    html = Client().get("/account/reset-password").content.decode()
+    assert f'data-csrf="{reverse("csrf")}"' in html

@@ -1,6 +1,8 @@
 """Ends sessions at once: of one user, or of everybody."""
 
+from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -30,8 +32,8 @@ class Command(BaseCommand):
     def _user(name: str) -> Any:
         users = get_user_model().objects
         found = users.filter(Q(username=name) | Q(email=name)).first()
-        if found is None and len(name) >= 32:
-            found = users.filter(pk=name).first()
+        with suppress(ValueError):
+            found = found or users.filter(pk=UUID(name)).first()
         if found is None:
             raise CommandError(f"No user has the name, e-mail address or id {name!r}.")
         return found
