@@ -16,12 +16,6 @@ from pathlib import Path
 from typing import Any
 
 Context = dict[str, Any]
-# Each optional path and the answers with which it stays.
-OPTIONAL: dict[str, dict[str, list[Any]]] = {
-    "auth_core/features/cookies": {"token_delivery": ["cookie", "both"]},
-    "auth_core/features/pages": {"frontend_url": [""]},
-    "auth_core/features/tutorial_contract": {"tutorial_contract": [True]},
-}
 
 
 def write_json(path: Path, content: Context) -> None:
@@ -83,7 +77,7 @@ The first user, from another terminal:
 
 def main(context: Context) -> None:
     """Make what cookiecutter rendered into the project that was asked for."""
-    for path, kept in OPTIONAL.items():
+    for path, kept in context["_optional"].items():
         if any(context[question] not in answers for question, answers in kept.items()):
             shutil.rmtree(path)
     write_json(Path(".template/manifest.json"), manifest(context))

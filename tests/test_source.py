@@ -1,5 +1,6 @@
 """The template's sources, unrendered: plain Python that tools can read where it stands."""
 
+import fnmatch
 import re
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import git
-from tests.project import SOURCE, run
+from tests.project import COOKIECUTTER, ROOT, SOURCE, run
 
 BIN = Path(sys.executable).parent
 
@@ -54,3 +55,27 @@ def test_hooks_use_the_standard_library_alone(template: Path) -> None:
         imported = re.findall(r"^(?:import|from) (\w+)", hook.read_text("utf-8"), re.MULTILINE)
         assert imported
         assert set(imported) <= sys.stdlib_module_names
+
+
+def test_files_alone_are_copied_unrendered(template: Path) -> None:
+    """A pattern that matched a folder would let `cookiecutter -f` delete the team's files in it."""
+    names = git(template, "ls-files", "-z", "--", f":(literal){SOURCE}").split("\0")
+    files = [Path(name).relative_to(SOURCE) for name in filter(None, names)]
+    folders = {str(parent) for file in files for parent in file.parents} - {"."}
+    assert "auth_core" in folders
+    for pattern in COOKIECUTTER["_copy_without_render"]:
+        assert not fnmatch.filter(folders, pattern), pattern
+        assert fnmatch.filter(map(str, files), pattern), f"{pattern} matches nothing"
+
+
+@pytest.mark.parametrize(("required", "outcome"), [("0", "1 skipped"), ("1", "1 failed")])
+def test_a_skip_fails_where_services_are_required(
+    required: str, outcome: str, tmp_path: Path
+) -> None:
+    test = tmp_path / "test_it.py"
+    test.write_text("import pytest\ndef test_it():\n    pytest.skip(reason='no such service')\n")
+    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-rs", "--rootdir"]
+    variables = {"REQUIRE_SERVICES": required}
+    done = run(ROOT, *command, tmp_path, test, check=False, variables=variables)
+    assert outcome in done.stdout
+    assert "no such service" in done.stdout

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from http.cookies import SimpleCookie
+from inspect import signature
 from types import SimpleNamespace
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
@@ -268,12 +269,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "inside: needs access to the process, its database or clock")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     if not BASE_URL:
         return
     skip = pytest.mark.skip(reason="needs inside access; a server elsewhere is tested")
     for item in items:
-        if item.get_closest_marker("inside") or INSIDE & set(getattr(item, "fixturenames", ())):
+        # pytest-django itself asks for monkeypatch, in every test.
+        asked_for = {*item.fixturenames} - {"monkeypatch"} | {*signature(item.function).parameters}
+        if item.get_closest_marker("inside") or INSIDE & asked_for:
             item.add_marker(skip)
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from auth_core import policy
@@ -85,7 +85,9 @@ def gunicorn(folder: Path, overrides: str = "", **variables: str) -> Iterator[in
     config.write_text((BASE_DIR / "gunicorn.conf.py").read_text() + overrides)
     command = ["-m", "gunicorn", "config.wsgi", "--config", str(config), "--bind", "127.0.0.1:0"]
     with _started(command, log, variables):
-        yield _wait_for(log, r"Listening at: http://127\.0\.0\.1:(\d+)")
+        port = _wait_for(log, r"Listening at: http://127\.0\.0\.1:(\d+)")
+        send(port, request("GET", "/health/live"), timeout=60)  # until a worker is up
+        yield port
 
 
 @contextmanager
@@ -102,16 +104,13 @@ def runserver(folder: Path, **variables: str) -> Iterator[int]:
 def send(port: int, raw: bytes, *, timeout: float = 10) -> bytes:
     """Send bytes as they are; return what comes back until the server closes or falls silent."""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
-        try:
-            connection.sendall(raw)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it has answered already
         received = b""
-        try:
+        # It may answer and close before it has read everything.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(raw)
+        with suppress(ConnectionResetError):
             while part := connection.recv(65_536):
                 received += part
-        except ConnectionResetError:
-            pass
         return received
 
 

@@ -4,10 +4,12 @@ Errors keep DRF's own shape plus `code` and `request_id` (docs/contract.md), not
 clients of dj-rest-auth read them.
 """
 
+import io
 import json
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -18,8 +20,10 @@ from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.core.cache import cache as django_cache
 from django.core.exceptions import SuspiciousOperation
+from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.validators import validate_email
 from django.db import InterfaceError, OperationalError
+from django.http import HttpResponse
 from django.test import RequestFactory
 from django.urls import reverse
 from drf_spectacular.generators import SchemaGenerator
@@ -175,28 +179,40 @@ def test_a_body_beyond_the_limit_is_413(
 def test_nothing_waits_for_bytes_that_never_come() -> None:
     """HTTP-03: without a length only a stream that ends is read, and of that no more than the limit."""
     reached: list[Any] = []
-    middleware = BodyLimitMiddleware(lambda request: reached.append(request) or "answer")  # type: ignore[func-returns-value, arg-type, return-value]
 
-    class Socket:
-        read_sizes: list[int] = []
+    def answer(request: Any) -> HttpResponse:
+        reached.append(request)
+        return HttpResponse()
 
-        def read(self, size: int = -1) -> bytes:
-            assert ends, "this read would have waited"
-            self.read_sizes.append(size)
-            if breaks:
-                raise RuntimeError("InvalidChunkSize")
-            return b"x" * size
-
-    statuses = []
-    for ends, breaks in ((False, False), (True, True), (True, False)):
+    def status_of(stream: Any, *, ends: bool) -> int:
         request = RequestFactory().post("/", headers={"Transfer-Encoding": "chunked"})
         del request.META["CONTENT_LENGTH"]
-        request.META["wsgi.input"] = Socket()
-        request.META["wsgi.input_terminated"] = ends
-        statuses.append(middleware(request).status_code)
-    assert statuses == [411, 400, 413]
-    assert Socket.read_sizes == [LIMIT + 1] * 2
-    assert not reached
+        request.META |= {"wsgi.input": stream, "wsgi.input_terminated": ends}
+        return BodyLimitMiddleware(answer)(request).status_code
+
+    endless = Endless()
+    assert status_of(endless, ends=False) == 411
+    assert endless.read_sizes == []
+    assert status_of(endless, ends=True) == 413
+    assert endless.read_sizes == [LIMIT + 1]
+    assert status_of(Endless(breaks=True), ends=True) == 400
+    assert reached == []
+    assert status_of(io.BytesIO(b"x" * LIMIT), ends=True) == 200
+    assert reached[0].body == b"x" * LIMIT
+
+
+class Endless:
+    """A body that goes on for ever, or breaks."""
+
+    def __init__(self, *, breaks: bool = False) -> None:
+        self.breaks = breaks
+        self.read_sizes: list[int] = []
+
+    def read(self, size: int = -1) -> bytes:
+        self.read_sizes.append(size)
+        if self.breaks:
+            raise RuntimeError("no chunk")
+        return b"x" * size
 
 
 @pytest.mark.parametrize("length", ["abc", "-1", "1.5", "+1", "\xb2", "9" * 5000])
@@ -244,7 +260,8 @@ def test_a_body_that_is_no_object_is_400(
 ) -> None:
     """HTTP-05: a list, a string, a number, null and true are 400 at every endpoint that takes a body."""
     client = account.log_in()
-    for body in ([], [{}], "x", 5, None, True):
+    bodies: list[Any] = [[], [{}], "x", 5, None, True]
+    for body in bodies:
         django_cache.clear()  # of what was counted against the limits
         assert_error(client.request(method, path, json.dumps(body).encode()), 400)
 
@@ -433,11 +450,10 @@ def test_too_many_parameters_are_400(account: Account) -> None:
 def test_validators_take_linear_time(evil: str) -> None:
     """HTTP-11: the patterns of e-mail addresses and user names never backtrack into the night."""
     begin = time.perf_counter()
-    for validate in (validate_email, *username_validators):
-        try:
+    validators: list[Any] = [validate_email, *username_validators]
+    for validate in validators:
+        with suppress(DjangoValidationError):
             validate(evil)
-        except Exception as error:
-            assert type(error).__name__ == "ValidationError"
     assert time.perf_counter() - begin < 0.5
 
 
@@ -508,6 +524,7 @@ def test_a_defect_is_a_500_without_its_details(
 
 def test_404_400_and_403_have_the_shape_too(api: Api, settings: Any, broken: Any) -> None:
     """HTTP-13: an unknown path, a foreign host, a refusal by Django and a suspicious request."""
+    api.csrf = "unused"
     assert_error(api.get("/nowhere"), 404, "not_found")
     assert_error(api.get("/%00\udc80".encode("utf-8", "replace").decode()), 404)
     assert_error(api.get("/health/live?format=xml", Host="evil.example"), 400, "bad_request")
@@ -529,9 +546,10 @@ def test_the_documents_refuse_as_json(api: Api) -> None:
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
 @pytest.mark.parametrize("place", ["view", "middleware"])
 def test_a_database_that_is_away_is_503(
-    place: str, error: type[Exception], account: Account, broken: Any
+    place: str, error: type[Exception], account: Account, broken: Any, settings: Any
 ) -> None:
     """HTTP-13: in a view, while authenticating and in middleware: 503 as JSON, with Retry-After."""
+    settings.DEBUG = place == "view"  # Django's page of development stands in for middleware alone
     client = account.log_in()
     # The clients of the cookies fetch their proof before.
     client.csrf = client.csrf or "unused"

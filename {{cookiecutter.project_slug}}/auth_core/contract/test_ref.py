@@ -30,9 +30,10 @@ from auth_core.audit.json_lines import JsonFormatter
 from auth_core.audit.models import AuditEvent
 from auth_core.sessions import services
 from auth_core.sessions.management.commands import purgesessions
-from auth_core.sessions.models import AuthSession
+from auth_core.sessions.models import AuthSession, Delivery
 from auth_core.sessions.tokens import RefreshToken
 from auth_core.testing import (
+    BASE_URL,
     OTHER_PASSWORD,
     PASSWORD,
     Account,
@@ -50,7 +51,8 @@ has_grace = pytest.mark.skipif(
     policy.REFRESH_GRACE_SECONDS == 0, reason="no grace by the policy: every replay is a reuse"
 )
 
-THREADS = 32
+# A development server elsewhere queues only ten connections.
+THREADS = 8 if BASE_URL else 32
 AFTER_GRACE = policy.REFRESH_GRACE_SECONDS + 1
 IDLE = timedelta(days=policy.REFRESH_TOKEN_DAYS)
 ABSOLUTE = timedelta(days=policy.SESSION_ABSOLUTE_DAYS)
@@ -518,13 +520,13 @@ def test_refreshes_leave_one_row(account: Account, settings: Any) -> None:
     account.log_in()
     session = AuthSession.objects.get()
     events = AuditEvent.objects.count()
-    request = RequestFactory().post("/")
+    request, arrived_by = RequestFactory().post("/"), Delivery(session.delivery)
     token = str(RefreshToken.for_session(session))
     with CaptureQueriesContext(connection) as queries:
-        token = str(services.rotate(token, request, session.delivery).refresh)
+        token = str(services.rotate(token, request, arrived_by).refresh)
     assert not [query for query in queries if "INSERT" in query["sql"]]
     for _ in range(refreshes - 1):
-        token = str(services.rotate(token, request, session.delivery).refresh)
+        token = str(services.rotate(token, request, arrived_by).refresh)
     assert claims_of(token)["gen"] == refreshes
     assert AuthSession.objects.count() == 1
     assert AuditEvent.objects.count() == events

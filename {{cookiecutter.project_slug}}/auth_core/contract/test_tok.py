@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
+from django.db.models import QuerySet
 from django.urls import path, reverse
 from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
@@ -618,11 +619,17 @@ def test_a_name_that_stands_twice(account: Account, kind: str) -> None:
 
 
 @pytest.mark.inside
-def test_a_deactivated_user(account: Account) -> None:
-    """TOK-17: the tokens of a user who was deactivated since are refused at once."""
+@pytest.mark.parametrize("way", ["saved", "by SQL"])
+def test_a_deactivated_user(account: Account, way: str) -> None:
+    """TOK-17: the tokens of a user who was deactivated since, in whatever way, are refused at once."""
     client = account.log_in()
     assert client.is_alive
-    get_user_model().objects.filter(pk=account.user.pk).update(is_active=False)
+    if way == "saved":
+        account.user.is_active = False
+        account.user.save()
+    else:
+        # Past the signals and the manager, which end the sessions.
+        QuerySet(get_user_model()).filter(pk=account.user.pk).update(is_active=False)
     for answer in (client.get("rest_user_details"), client.send_refresh()):
         assert (answer.status, answer.code) == (401, "session_revoked")
 

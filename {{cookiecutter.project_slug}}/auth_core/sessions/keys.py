@@ -83,9 +83,8 @@ class Key:
     def check(self) -> None:
         """Refuse what is too weak to sign with (ASVS 11.2.3: 128 bits of security; RFC 7518, 3.2)."""
         try:
-            # The library has its own refusals: an HMAC secret that is a public key, for one.
-            secret = get_algorithm_by_name(self.algorithm).prepare_key(self.signing)
-        except (ValueError, TypeError, UnsupportedAlgorithm, PyJWTError) as error:
+            secret = self.signing
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise WeakKey(f"a {self.algorithm} key is not base64url of a key") from error
         sound = {
             "HS256": lambda: len(secret) >= HMAC_BYTES and len(set(secret)) > HMAC_BYTES // 4,
@@ -98,6 +97,11 @@ class Key:
         }[self.algorithm]()
         if not sound:
             raise WeakKey(f"a {self.algorithm} key is too weak or of another kind")
+        try:
+            # PyJWT would refuse at the first login: a public key as an HMAC secret, for one.
+            get_algorithm_by_name(self.algorithm).prepare_key(secret)
+        except PyJWTError as error:
+            raise WeakKey(f"a {self.algorithm} key is of another kind") from error
 
     @cached_property
     def signing(self) -> Any:

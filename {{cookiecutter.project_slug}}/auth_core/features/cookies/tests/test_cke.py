@@ -91,6 +91,10 @@ def cleared(answer: Answer) -> set[str]:
     }
 
 
+def cookies_of(client: Api) -> dict[str, str]:
+    return {"Cookie": client._session_headers()["Cookie"]}
+
+
 def holder(access: str | None, refresh: str | None) -> Api:
     """A browser with these cookies and no CSRF token yet."""
     return Api(access=access, refresh=refresh)
@@ -125,7 +129,10 @@ def test_cookies_of_a_registration_are_bound_alike(production: Api, account: Acc
 def test_cookies_die_with_their_tokens(api: Api, account: Account) -> None:
     """CKE-01: the lifetime of a cookie is that of its token, in development as in production."""
     answer = api.post("rest_login", account.credentials)
-    lifetimes = {name: int(morsel["max-age"]) for name, morsel in answer.cookies.items()}
+    lifetimes = {
+        name.removeprefix("__Host-"): int(morsel["max-age"])
+        for name, morsel in answer.cookies.items()
+    }
     minutes, days = policy.ACCESS_TOKEN_MINUTES * 60, policy.REFRESH_TOKEN_DAYS * 86400
     assert lifetimes == {
         "access": pytest.approx(minutes, abs=5),
@@ -186,7 +193,7 @@ def test_no_token_is_told_but_in_a_cookie(api: Api, account: Account) -> None:
     tokens = [client.access, client.refresh, following.access, following.refresh]
     for answer in answers:
         headers = {k: v for k, v in answer.headers.items() if k.lower() != "set-cookie"}
-        told = f"{answer.body}{headers}"
+        told = f"{answer.body!r}{headers}"
         # The signature alone would do, and every one of our tokens begins so.
         assert not any(token.rpartition(".")[2] in told for token in tokens if token)
         assert "eyJ" not in told
@@ -390,7 +397,7 @@ def test_a_forged_pair_proves_nothing(account: Account) -> None:
     sid = claims_of(client.access)["sid"]
     wrong_key = salted_hmac("x", f"{sid}:n", secret="not the key", algorithm="sha256").hexdigest()
     for forged in ("same", "n.same", f"n.{wrong_key}", f"{sid}.{sid}"):
-        cookies = f"access={client.access}; refresh={client.refresh}"
+        cookies = cookies_of(client)["Cookie"]
         planted = f"{cookies}; csrf={forged}; csrftoken={forged}; XSRF-TOKEN={forged}"
         headers = {"Cookie": planted, "X-CSRF-Token": forged}
         assert client.patch("rest_user_details", {}, **headers).code == "csrf_failed"
@@ -535,10 +542,6 @@ def test_a_reuse_clears_the_cookies_of_the_session(account: Account, clock: Any)
     replay = client.post("token_refresh")
     assert (replay.status, replay.code) == (401, "refresh_reused")
     assert cleared(replay) == set(KINDS)
-
-
-def cookies_of(client: Api) -> dict[str, str]:
-    return {"Cookie": f"access={client.access}; refresh={client.refresh}"}
 
 
 @by_header_too

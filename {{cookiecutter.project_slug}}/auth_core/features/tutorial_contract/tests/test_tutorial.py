@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from auth_core import policy
+from auth_core.sessions.models import AuthSession
 from auth_core.testing import PASSWORD, Api
 
 pytestmark = pytest.mark.django_db
@@ -57,7 +58,9 @@ def test_the_session_ends_in_any_case(api: Api, token: str, clock: Any) -> None:
         token = last.body["token"]
         clock.shift(step)
     assert last is not None
-    assert last.code == "session_expired"
+    # The last token expired with its session.
+    assert (last.status, last.code) == (401, "token_expired")
+    assert not AuthSession.objects.live().exists()
 
 
 def test_the_kernels_own_refresh_still_works(api: Api, token: str) -> None:
