@@ -7,7 +7,7 @@ STAMP = $(VENV)/.synced
 export UV_PYTHON_DOWNLOADS = never
 export UV_PROJECT_ENVIRONMENT = $(VENV)
 
-.PHONY: help demo test test-quick check fix lock clean
+.PHONY: help demo test test-quick check fix conformance lock clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -29,6 +29,12 @@ check: $(STAMP) ## Lint and types: changes nothing
 fix: $(STAMP) ## Format and repair what can be repaired by itself
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+
+conformance: $(STAMP) ## Write the table of conformance from the tests that claim it
+	@rm -rf .cache/conformance
+	@$(RUN) -m cookiecutter --no-input . -o .cache/conformance token_delivery=both > /dev/null
+	@cd .cache/conformance/my-api && $(CURDIR)/$(RUN) -m auth_core.contract.registry \
+	  > '$(CURDIR)/{{cookiecutter.project_slug}}/docs/conformance.md'
 
 lock: $(STAMP) ## Take the newest versions that pyproject.toml allows into uv.lock
 	$(VENV)/bin/uv lock --upgrade
