@@ -48,7 +48,7 @@ DEPENDENCIES: Final = set(
     django_stubs django_stubs_ext djangorestframework djangorestframework_simplejwt
     djangorestframework_stubs drf_spectacular drf_spectacular_sidecar environ gunicorn httpx jwt
     mypy psycopg psycopg_binary pyjwt pytest pytest_django pytest_xdist redis rest_framework
-    rest_framework_simplejwt ruff time_machine uv whitenoise
+    rest_framework_simplejwt ruff schemathesis time_machine uv whitenoise
     """.split()
 )
 

@@ -122,7 +122,9 @@ def test_it_is_lint_clean(project: BakedProject) -> None:
 
 def test_the_manifest_hashes_every_owned_file(project: BakedProject) -> None:
     manifest = json.loads(project.read(".template/manifest.json"))
-    owned = {name for name in project.files() if name.startswith("auth_core/")}
+    patterns, files = COOKIECUTTER["_owned"], project.files() - STAMPED
+    owned = {name for name in files if any(fnmatch(name, pattern) for pattern in patterns)}
+    assert "auth_core/policy.py" in owned
     assert manifest["template_version"] == COOKIECUTTER["_template_version"]
     assert list(manifest["files"]) == sorted(owned)
     for name in owned:

@@ -6,6 +6,7 @@ Change an answer by regenerating the project with it, not here: auth_core is has
 
 from typing import Final, Literal
 
+# fmt: off - an answer may be long
 PROJECT_NAME: Final = "{{ cookiecutter.project_name }}"
 PROJECT_SLUG: Final = "{{ cookiecutter.project_slug }}"
 
@@ -30,6 +31,7 @@ SIGNING_ALGORITHM: Final[Literal["HS256", "EdDSA", "ES256", "RS256"]] = "{{ cook
 AUTH_URL_PREFIX: Final = "{{ cookiecutter.auth_url_prefix }}"
 REGISTRATION_URL_PREFIX: Final = "{{ cookiecutter.registration_url_prefix }}"
 REFRESH_URL: Final = "{{ cookiecutter.refresh_url }}"
+# fmt: on
 
 # However active, a session ends after this long (NIST SP 800-63B-4, 2.1.3: overall, 30 days at AAL1).
 SESSION_ABSOLUTE_DAYS: Final[int] = max(30, REFRESH_TOKEN_DAYS)

@@ -29,3 +29,12 @@ def test_a_mailed_link_leads_to_a_page_that_talks_to_the_api(page: str, endpoint
 def test_a_page_fetches_a_csrf_token_where_tokens_travel_in_cookies() -> None:
     html = Client().get("/account/reset-password").content.decode()
     assert f'data-csrf="{reverse("csrf")}"' in html
+
+
+@pytest.mark.parametrize("page", ["verify-email", "forgot-password", "reset-password"])
+def test_a_page_leads_nowhere_else(page: str) -> None:
+    """A page neither redirects nor repeats what its address carries."""
+    parameters = dict.fromkeys(("next", "redirect_uri", "callback", "url"), "//evil.example")
+    answer = Client().get(f"/account/{page}", parameters)
+    assert answer.status_code == 200
+    assert b"evil" not in answer.content
