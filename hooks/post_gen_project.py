@@ -58,11 +58,13 @@ def cruft(context: Context) -> Context:
 
 def next_steps(context: Context) -> str:
     """Return the way from here to the first user, ready to be pasted."""
-    name = {} if context["login_with"] == "email" else {"username": "ada"}
     passwords = dict.fromkeys(["password1", "password2"], "correct horse battery staple")
-    body = json.dumps(name | {"email": "ada@example.com"} | passwords)
-    url = f"http://127.0.0.1:8000/{context['registration_url_prefix']}/"
-    curl = f"curl -i {url} -H 'Content-Type: application/json' -d '{body}'"
+    name = {} if context["login_with"] == "email" else {"username": "ada"}
+    body, at = json.dumps(name | {"email": "ada@example.com"} | passwords), "http://127.0.0.1:8000"
+    curl = f"curl -i {at}/{context['registration_url_prefix']}/ -H 'Content-Type: application/json'"
+    if context["token_delivery"] == "cookie":
+        token = f"""$(curl -s {at}/{context["auth_url_prefix"]}/csrf/ | cut -d'"' -f4)"""
+        curl += f' -H "X-CSRF-Token: {token}"'
     folder = str(Path.cwd()).removeprefix(os.environ.get("PWD", "/") + "/")
     return f"""
 {context["project_slug"]} is ready:
@@ -71,7 +73,7 @@ def next_steps(context: Context) -> str:
   make test     the project's own tests
 
 The first user, from another terminal:
-  {"make admin" if context["registration"] == "closed" else curl}
+  {"make admin" if context["registration"] == "closed" else f"{curl} -d '{body}'"}
 """
 
 
