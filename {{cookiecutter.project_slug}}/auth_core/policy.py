@@ -6,7 +6,8 @@ Change an answer by regenerating the project with it, not here: auth_core is has
 
 from typing import Final, Literal
 
-# fmt: off - an answer may be long
+# An answer may be longer than a line.
+# fmt: off
 PROJECT_NAME: Final = "{{ cookiecutter.project_name }}"
 PROJECT_SLUG: Final = "{{ cookiecutter.project_slug }}"
 
