@@ -319,7 +319,7 @@ def make_account(db: Any) -> Callable[..., Account]:
 
 
 @pytest.fixture
-def account(request: pytest.FixtureRequest) -> Account:
+def account(request: pytest.FixtureRequest, db: Any) -> Account:
     if not BASE_URL:
         made: Account = request.getfixturevalue("make_account")()
         return made
