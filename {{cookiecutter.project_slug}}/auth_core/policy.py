@@ -14,7 +14,7 @@ PROJECT_SLUG: Final = "{{ cookiecutter.project_slug }}"
 DATABASE: Final[Literal["sqlite", "postgresql"]] = "{{ cookiecutter.database }}"
 
 LOGIN_WITH: Final[Literal["username_or_email", "email", "username"]] = "{{ cookiecutter.login_with }}"
-REGISTRATION: Final[Literal["open", "closed"]] = "{{ cookiecutter.registration }}"
+REGISTRATION: Final[Literal["open", "invite", "closed"]] = "{{ cookiecutter.registration }}"
 EMAIL_VERIFICATION: Final[Literal["mandatory", "optional", "none"]] = "{{ cookiecutter.email_verification }}"
 EMAIL_PROVIDER: Final[Literal["smtp", "postmark", "mailgun", "file"]] = "{{ cookiecutter.email_provider }}"
 
@@ -44,7 +44,16 @@ MAX_SESSIONS_PER_USER: Final[int] = 20
 # Clock difference tolerated between hosts (0 to 30).
 CLOCK_SKEW_SECONDS: Final[int] = 10
 
+# How long after a login or reauthenticate/ a session may change what recovers the account (ASVS 7.5.1).
+REAUTHENTICATION_MINUTES: Final[int] = 10
+
 EMAIL_VERIFICATION_HOURS: Final[int] = 24
+# How long the former owner of an address can take a change of it back.
+EMAIL_UNDO_DAYS: Final[int] = 7
 PASSWORD_RESET_MINUTES: Final[int] = 60
 # NIST SP 800-63B-4, 3.1.1.2: 15 where the password is the only factor.
 PASSWORD_MIN_LENGTH: Final[int] = 15
+
+# What `manage.py purge` keeps, in days: the audit trail; accounts that were never verified.
+AUDIT_RETENTION_DAYS: Final[int] = 365
+UNVERIFIED_RETENTION_DAYS: Final[int] = 7

@@ -3,7 +3,6 @@
 from typing import Any
 
 from allauth.account import signals
-from allauth.account.adapter import get_adapter
 from allauth.account.internal.flows.email_verification import send_verification_email_to_address
 from allauth.account.models import EmailAddress, EmailConfirmationHMAC
 from dj_rest_auth.app_settings import api_settings
@@ -24,6 +23,7 @@ from auth_core import policy
 from auth_core.audit.log import Event, record
 from auth_core.http.schema import ERRORS_400, ERRORS_400_401, Detail
 from auth_core.http.views import PublicEndpoint
+from auth_core.mail import outbox
 from auth_core.sessions import services
 from auth_core.sessions.delivery import delivery
 
@@ -151,9 +151,7 @@ class PasswordChangeView(BasePasswordChangeView):
         signals.password_changed.send(
             sender=type(request.user), request=request._request, user=request.user
         )
-        get_adapter(request._request).send_notification_mail(
-            "account/email/password_changed", request.user
-        )
+        outbox.notify(request.user, request._request, "account/email/password_changed")
         return response
 
 
@@ -186,5 +184,5 @@ class PasswordResetConfirmView(PublicEndpoint, GenericAPIView):
         user = serializer.save()
         record(Event.PASSWORD_RESET, request._request, user_id=user.pk)
         signals.password_reset.send(sender=type(user), request=request._request, user=user)
-        get_adapter(request._request).send_notification_mail("account/email/password_reset", user)
+        outbox.notify(user, request._request, "account/email/password_reset")
         return Response({"detail": _("Password has been reset with the new password.")})

@@ -19,14 +19,29 @@ logger = logging.getLogger("auth.audit")
 
 class Event(StrEnum):
     LOGIN_SUCCESS = "authn_login_success"
+    LOGIN_SUCCESS_AFTER_FAIL = "authn_login_successafterfail"
     LOGIN_FAIL = "authn_login_fail"
+    LOGIN_LOCK = "authn_login_lock"
+    REAUTHENTICATED = "authn_reauthentication_success"
+    REAUTHENTICATION_FAIL = "authn_reauthentication_fail"
     TOKEN_REUSE = "authn_token_reuse"
     TOKEN_REVOKED = "authn_token_revoked"
     PASSWORD_CHANGE = "authn_password_change"
+    PASSWORD_CHANGE_FAIL = "authn_password_change_fail"
+    PASSWORD_RESET_REQUESTED = "authn_password_reset_requested"
     PASSWORD_RESET = "authn_password_reset"
+    AUTHZ_FAIL = "authz_fail"
+    RATE_LIMIT_EXCEEDED = "excess_rate_limit_exceeded"
+    INPUT_VALIDATION_FAIL = "input_validation_fail"
     USER_CREATED = "user_created"
+    USER_DELETED = "user_deleted"
+    USER_EXPORTED = "sensitive_read"
     EMAIL_VERIFIED = "user_email_verified"
+    EMAIL_CHANGE_REQUESTED = "user_email_change_requested"
+    EMAIL_CHANGED = "user_email_changed"
+    EMAIL_RESTORED = "user_email_restored"
     SESSION_RENEWED = "session_renewed"
+    ADMIN_ACTION = "authz_admin"
 
 
 def context_of(request: HttpRequest) -> dict[str, str]:

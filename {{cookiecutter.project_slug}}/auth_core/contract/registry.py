@@ -16,7 +16,7 @@ from pathlib import Path
 CORE = Path(__file__).parent.parent
 IDS = re.compile(r"\A((?:[A-Z]{2,4}-\d\d(?:, )?)+):")
 # Groups whose feature does not exist in this version of the template.
-LATER = {"PWD", "THR", "ENU", "RST", "ACC", "REG", "LOG", "REL", "PRV", "SUP", "MFA", "SOC", "KEY"}
+LATER = {"MFA", "SOC", "KEY"}
 LATER_SCOPES = {"mfa", "social", "apikey"}
 # Which feature's folder holds the tests of a scope.
 FEATURE_OF_SCOPE = {"cookie": "cookies"}

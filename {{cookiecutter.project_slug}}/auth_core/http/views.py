@@ -21,22 +21,18 @@ from .errors import unavailable
 logger = logging.getLogger(__name__)
 
 
-# What a refusal ends and records stays: no transaction around the request may roll it back.
-@method_decorator(transaction.non_atomic_requests, name="dispatch")
-class PublicEndpoint(APIView):
-    """An endpoint that proves identity itself: a dead token sent along never blocks it.
+class RateLimited(APIView):
+    """An endpoint whose POST is counted.
 
     `rate_limit` names one of ACCOUNT_RATE_LIMITS, `rate_limit_key` the body's field it counts by.
     """
 
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
     rate_limit: str | None = None
     rate_limit_key: str | None = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        delivery().check(request)
+        self.before_counting(request)
         if self.rate_limit and request.method == "POST":
             body = request.data if isinstance(request.data, dict) else {}
             key = None
@@ -46,6 +42,21 @@ class PublicEndpoint(APIView):
                 key = text.encode(errors="replace").decode()
             if not consume(request._request, action=self.rate_limit, key=key):
                 raise Throttled
+
+    def before_counting(self, request: Request) -> None:
+        """Refuse what must not count."""
+
+
+# What a refusal ends and records stays: no transaction around the request may roll it back.
+@method_decorator(transaction.non_atomic_requests, name="dispatch")
+class PublicEndpoint(RateLimited):
+    """An endpoint that proves identity itself: a dead token sent along never blocks it."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    def before_counting(self, request: Request) -> None:
+        delivery().check(request)
 
     def get_authenticate_header(self, request: Request) -> str:
         # Without authentication classes DRF would turn a 401 into a 403.

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NoReturn, TypeVar
 
-from allauth.account.adapter import get_adapter
 from allauth.account.models import EmailAddress
 from django.contrib.auth import get_user_model, user_logged_in
 from django.db import transaction
@@ -21,6 +20,7 @@ from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 from auth_core import policy
 from auth_core.audit.log import Event, context_of, record
 from auth_core.http.throttle import count_use
+from auth_core.mail import outbox
 
 from .delivery import delivery
 from .models import AuthSession, Delivery, RevocationReason
@@ -213,13 +213,8 @@ def _advance(
         return None
     AuthSession.objects.filter(pk=session.pk).end(RevocationReason.REUSE)
     record(Event.TOKEN_REUSE, request, user_id=session.user_id, session_id=session.pk)
-    notify(session.user, request, "account/email/token_reuse")
+    outbox.notify(session.user, request, "account/email/token_reuse")
     return "refresh_reused"
-
-
-def notify(user: Any, request: HttpRequest, template: str) -> None:
-    """Mail the user a security notice, once this transaction is committed."""
-    get_adapter(request).send_notification_mail(template, user)
 
 
 def end_sessions(

@@ -1,0 +1,1 @@
+"""Mail: built and sent outside of the request that caused it, so that neither its failure nor its time shows."""
