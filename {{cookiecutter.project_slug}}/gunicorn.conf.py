@@ -21,6 +21,9 @@ keepalive = 5
 STALL_SECONDS = 10
 # Whose X-Forwarded-* is believed, Django decides by TRUSTED_PROXIES.
 forwarded_allow_ips = ""
+# To standard output, as JSON; paths without their query strings.
+logger_class = "auth_core.http.access_log.AccessLog"
+accesslog = "-"
 
 
 def when_ready(server: Any) -> None:

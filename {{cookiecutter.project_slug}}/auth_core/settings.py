@@ -347,22 +347,49 @@ ACCOUNT_RATE_LIMITS = {
     "change_password": "5/m/user",
 }
 
+# What `manage.py purge` deletes: functions of the time that return how many rows they deleted.
+PURGES = {
+    "sessions": "auth_core.sessions.purge.purge",
+    "admin sessions": "auth_core.http.admin.purge",
+    "unverified accounts": "auth_core.accounts.purge.purge",
+    "audit events": "auth_core.audit.purge.purge",
+}
+
 DEFAULT_EXCEPTION_REPORTER_FILTER = "auth_core.http.errors.ReportFilter"
 
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {
+        "request": {"()": "auth_core.audit.lines.RequestFields"},
+        "production": {"()": "django.utils.log.RequireDebugFalse"},
+    },
     "formatters": {
-        "json": {"()": "auth_core.audit.json_lines.JsonFormatter"},
-        "text": {"format": "%(levelname)s %(name)s %(message)s"},
+        "json": {"()": "auth_core.audit.lines.JsonFormatter"},
+        "text": {
+            "()": "auth_core.audit.lines.TextFormatter",
+            "fmt": "%(levelname)s %(name)s %(message)s",
+        },
     },
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
+            "stream": "ext://sys.stdout",
+            "filters": ["request"],
             "formatter": "json" if PRODUCTION else "text",
-        }
+        },
+        "mail_admins": {
+            "class": "django.utils.log.AdminEmailHandler",
+            "level": "ERROR",
+            "filters": ["production"],
+        },
     },
     "root": {"handlers": ["console"], "level": "INFO"},
+    # In place of Django's own, which write to standard error, and without format.
+    "loggers": {
+        "django": {"handlers": ["mail_admins"], "level": "INFO"},
+        "django.server": {"propagate": True},
+    },
 }
 
 features.merge_settings(globals())

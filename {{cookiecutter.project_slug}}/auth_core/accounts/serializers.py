@@ -67,9 +67,11 @@ class LoginSerializer(base.LoginSerializer):
             raise Throttled from error
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        user = self.get_auth_user(attrs.get("username"), attrs.get("email"), attrs["password"])
+        username, email = attrs.get("username"), attrs.get("email")
+        user = self.get_auth_user(username, email, attrs["password"])
         if user is None:
-            refuse_login("invalid_credentials", self.context["request"]._request)
+            request = self.context["request"]._request
+            refuse_login("invalid_credentials", request, identifier=username or email or "")
         return {**attrs, "user": user}
 
 

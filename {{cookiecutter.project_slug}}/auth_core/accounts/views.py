@@ -20,7 +20,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from auth_core import policy
-from auth_core.audit.log import Event, record
+from auth_core.audit.log import Event, pseudonym, record
+from auth_core.http.errors import all_codes
 from auth_core.http.schema import ERRORS_400, ERRORS_400_401, Detail
 from auth_core.http.views import PublicEndpoint
 from auth_core.mail import outbox
@@ -109,10 +110,11 @@ class VerifyEmailView(PublicEndpoint, GenericAPIView):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         confirmation = EmailConfirmationHMAC.from_key(serializer.validated_data["key"])
-        if confirmation is None or not confirmation.confirm(request._request):
-            raise ValidationError({"key": [_("Invalid or expired key.")]}, code="invalid_key")
-        user_id = confirmation.email_address.user_id
-        record(Event.EMAIL_VERIFIED, request._request, user_id=user_id)
+        with transaction.atomic():
+            if confirmation is None or not confirmation.confirm(request._request):
+                raise ValidationError({"key": [_("Invalid or expired key.")]}, code="invalid_key")
+            user_id = confirmation.email_address.user_id
+            record(Event.EMAIL_VERIFIED, request._request, user_id=user_id)
         return Response({"detail": _("ok")})
 
 
@@ -146,8 +148,14 @@ class PasswordChangeView(BasePasswordChangeView):
 
     @extend_schema(operation_id="password_change", responses={200: Detail, **ERRORS_400_401})
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        response = super().post(request, *args, **kwargs)
-        record(Event.PASSWORD_CHANGE, request._request, user_id=request.user.pk)
+        try:
+            response = super().post(request, *args, **kwargs)
+        except ValidationError as error:
+            reason = " ".join(sorted(all_codes(error.get_codes())))
+            record(
+                Event.PASSWORD_CHANGE_FAIL, request._request, user_id=request.user.pk, reason=reason
+            )
+            raise
         signals.password_changed.send(
             sender=type(request.user), request=request._request, user=request.user
         )
@@ -166,6 +174,9 @@ class PasswordResetView(PublicEndpoint, GenericAPIView):
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
+        # Known or not is left open here, too: only who knows the address can look for it.
+        identifier = pseudonym(serializer.validated_data["email"])
+        record(Event.PASSWORD_RESET_REQUESTED, request._request, identifier=identifier)
         serializer.save()
         return Response({"detail": _("Password reset e-mail has been sent.")})
 
@@ -181,8 +192,9 @@ class PasswordResetConfirmView(PublicEndpoint, GenericAPIView):
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        user = serializer.save()
-        record(Event.PASSWORD_RESET, request._request, user_id=user.pk)
+        with transaction.atomic():
+            user = serializer.save()
+            record(Event.PASSWORD_RESET, request._request, user_id=user.pk)
         signals.password_reset.send(sender=type(user), request=request._request, user=user)
         outbox.notify(user, request._request, "account/email/password_reset")
         return Response({"detail": _("Password has been reset with the new password.")})

@@ -529,7 +529,7 @@ def test_an_administrator_ends_sessions(
     assert [is_dead(client), is_dead(second), stranger.is_alive] == [True, True, True]
     event = AuditEvent.objects.get(event="authn_token_revoked")
     assert (event.detail["reason"], event.detail["sessions"]) == ("admin", 2)
-    assert event.detail["by"] == str(get_user_model().objects.get(username="root").pk)
+    assert event.actor_id == get_user_model().objects.get(username="root").pk
 
 
 @pytest.mark.inside

@@ -3,6 +3,7 @@
 from django.apps import AppConfig
 from django.conf import settings
 from django.contrib.admin import apps as admin
+from django.db.models.signals import post_save
 
 from auth_core import env
 
@@ -23,3 +24,9 @@ class HttpConfig(AppConfig):
 class AdminConfig(admin.AdminConfig):
     default = False  # of this module; Django's own says True
     default_site = "auth_core.http.admin.AdminSite"
+
+    def ready(self) -> None:
+        super().ready()
+        from .admin import record_log_entry
+
+        post_save.connect(record_log_entry, sender="admin.LogEntry")

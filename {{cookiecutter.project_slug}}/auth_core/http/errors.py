@@ -32,11 +32,19 @@ RETRY_AFTER_SECONDS = "5"
 
 
 class ReportFilter(SafeExceptionReporterFilter):
-    """Keeps the token cookies, and the cache's address with its password, out of error reports."""
+    """Keeps the token cookies, and the cache's address with its password, out of error reports.
+
+    And every local variable: passwords and tokens pass through the functions of many libraries.
+    """
 
     hidden_settings = re.compile(
         f"{SafeExceptionReporterFilter.hidden_settings.pattern}|ACCESS|REFRESH|LOCATION", re.I
     )
+
+    def get_traceback_frame_variables(self, request: Any, tb_frame: Any) -> Any:
+        if self.is_active(request):
+            return [(name, self.cleansed_substitute) for name in tb_frame.f_locals]
+        return super().get_traceback_frame_variables(request, tb_frame)
 
 
 class Unavailable(exceptions.APIException):
@@ -45,11 +53,11 @@ class Unavailable(exceptions.APIException):
     default_code = "unavailable"
 
 
-def _all_codes(codes: Any) -> set[str]:
+def all_codes(codes: Any) -> set[str]:
     if isinstance(codes, Mapping):
-        return set().union(*map(_all_codes, codes.values())) if codes else set()
+        return set().union(*map(all_codes, codes.values())) if codes else set()
     if isinstance(codes, list):
-        return set().union(*map(_all_codes, codes)) if codes else set()
+        return set().union(*map(all_codes, codes)) if codes else set()
     return {str(codes)}
 
 
@@ -73,7 +81,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if isinstance(error, exceptions.ValidationError):
         codes = error.get_codes()
         fields = codes if isinstance(codes, dict) else {"non_field_errors": codes}
-        distinct = _all_codes(codes)
+        distinct = all_codes(codes)
         body.setdefault("code", distinct.pop() if len(distinct) == 1 else "invalid")
         body["codes"] = fields
     else:
@@ -85,6 +93,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         )
     request = context["request"]
     body["request_id"] = request_id(request)
+    _note_refusal(request._request, body["code"], body.get("codes"))
     response.data = body
     # Also where the view renders something else, like the schema.
     request.accepted_renderer, request.accepted_media_type = JSONRenderer(), "application/json"
@@ -98,8 +107,14 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     return response
 
 
+def _note_refusal(request: HttpRequest, code: str, codes: Any = None) -> None:
+    """Leave why a request is refused to the line that Django will log of it."""
+    request.refusal = {"reason": code, **({"fields": codes} if codes else {})}  # type: ignore[attr-defined]
+
+
 def error_response(request: HttpRequest, status: int, code: str, detail: str) -> JsonResponse:
     """An error outside of DRF's views, in the same shape."""
+    _note_refusal(request, code)
     return JsonResponse(
         {"detail": detail, "code": code, "request_id": request_id(request)}, status=status
     )

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.utils.cache import patch_vary_headers
 
 from .errors import error_response
-from .request_id import choose, request_id
+from .request_id import choose, current_request, request_id
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -27,7 +27,11 @@ class RequestIdMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         chosen = choose(request.headers.get("X-Request-ID", ""))
         request.id = chosen  # type: ignore[attr-defined]
-        response = self.get_response(request)
+        token = current_request.set(request)
+        try:
+            response = self.get_response(request)
+        finally:
+            current_request.reset(token)
         response["X-Request-ID"] = chosen
         return response
 

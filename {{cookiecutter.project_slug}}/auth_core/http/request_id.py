@@ -2,9 +2,13 @@
 
 import re
 import uuid
+from contextvars import ContextVar
 from typing import Any
 
 WELL_FORMED = re.compile(r"\A[A-Za-z0-9._-]{8,128}\Z")
+
+# Django's request while it is answered, for what is called without it: signals, the log.
+current_request: ContextVar[Any] = ContextVar("current_request", default=None)
 
 
 def choose(given: str) -> str:

@@ -37,7 +37,5 @@ class AuthSessionAdmin(admin.ModelAdmin):
 
     @admin.action(description=_("End the chosen sessions"), permissions=["delete"])
     def end_sessions(self, request: HttpRequest, queryset: QuerySet[AuthSession]) -> None:
-        ended = services.end_sessions(
-            queryset, RevocationReason.ADMIN, request, by=str(request.user.pk)
-        )
+        ended = services.end_sessions(queryset, RevocationReason.ADMIN, request)
         self.message_user(request, _("%d sessions ended.") % ended)

@@ -18,7 +18,7 @@ from rest_framework.exceptions import AuthenticationFailed, ValidationError
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 
 from auth_core import policy
-from auth_core.audit.log import Event, context_of, record
+from auth_core.audit.log import Event, context_of, note, pseudonym, record
 from auth_core.http.throttle import count_use
 from auth_core.mail import outbox
 
@@ -83,7 +83,7 @@ def start_session(user: Any, request: HttpRequest, *, amr: Iterable[str] = ("pwd
     now = timezone.now()
     with transaction.atomic():
         if user.live_sessions >= policy.MAX_SESSIONS_PER_USER:
-            _evict_oldest(user)
+            _evict_oldest(user, request)
         session = AuthSession.objects.create(
             user=user,
             auth_hash=user.get_session_auth_hash(),
@@ -107,17 +107,32 @@ LOGIN_REFUSALS = {
 }
 
 
-def refuse_login(code: str, request: HttpRequest, user_id: Any = None) -> NoReturn:
+def refuse_login(
+    code: str, request: HttpRequest, user_id: Any = None, identifier: str = ""
+) -> NoReturn:
     """Refuse a login (400) and put that on the audit trail."""
-    record(Event.LOGIN_FAIL, request, user_id=user_id, reason=code)
+    record_failed_login(code, request, user_id, identifier)
     raise ValidationError({"non_field_errors": [LOGIN_REFUSALS[code]]}, code=code)
 
 
-def _evict_oldest(user: Any) -> None:
+def record_failed_login(
+    reason: str, request: HttpRequest, user_id: Any = None, identifier: str = "", **detail: str
+) -> None:
+    """Put a login that failed on the audit trail, with the account that was meant, if there is one."""
+    if identifier:
+        field = "email" if "@" in identifier else "username"
+        users = get_user_model().objects.filter(**{field: identifier})
+        user_id = users.values_list("pk", flat=True).first()
+        detail["identifier"] = pseudonym(identifier)
+    record(Event.LOGIN_FAIL, request, user_id=user_id, reason=reason, **detail)
+
+
+def _evict_oldest(user: Any, request: HttpRequest) -> None:
     """End all but the newest sessions, so that one more makes the allowed number."""
     live = AuthSession.objects.live().filter(user=user).order_by("-created_at")
     kept = live.values_list("pk", flat=True)[: policy.MAX_SESSIONS_PER_USER - 1]
-    AuthSession.objects.filter(user=user).exclude(pk__in=list(kept)).end(RevocationReason.EVICTED)
+    oldest = AuthSession.objects.filter(user=user).exclude(pk__in=list(kept))
+    end_sessions(oldest, RevocationReason.EVICTED, request, user_id=user.pk)
 
 
 def auth_hashes(user: Any) -> list[str]:
@@ -192,6 +207,7 @@ def rotate(token: str, request: HttpRequest, arrived_by: Delivery = Delivery.HEA
             code = _advance(session, generation, now, request)
     if session is None or code:
         raise refusal(code or "session_revoked")
+    note(Event.SESSION_RENEWED, request, user_id=session.user_id, session_id=session.pk)
     return TokenPair.of(session)
 
 
@@ -217,6 +233,7 @@ def _advance(
     return "refresh_reused"
 
 
+@transaction.atomic
 def end_sessions(
     sessions: Any,
     reason: RevocationReason,
@@ -263,4 +280,5 @@ def end_by_token(token: str | bytes, request: HttpRequest, arrived_by: Delivery)
 def end_if_deactivated(instance: Any, **kwargs: Any) -> None:
     """End a deactivated user's sessions for good, after every save: reactivation revives none (ASVS 7.4.2)."""
     if not instance.is_active:
-        AuthSession.objects.filter(user=instance.pk).end(RevocationReason.ADMIN)
+        sessions = AuthSession.objects.filter(user=instance.pk)
+        end_sessions(sessions, RevocationReason.ADMIN, user_id=instance.pk)
