@@ -16,6 +16,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import Throttled
 
 from auth_core import policy
+from auth_core.audit.log import Event, record
 from auth_core.sessions.services import refuse_login
 
 from .adapter import frontend_link
@@ -201,12 +202,13 @@ class PasswordChangeSerializer(serializers.Serializer):
 
     def save(self, **kwargs: Any) -> None:
         request = self.context["request"]
-        if not replace_password(
-            request.user, self.validated_data["new_password1"], keep=request.auth
-        ):
-            raise serializers.ValidationError(
-                _("The password was changed meanwhile."), code="conflict"
-            )
+        password = self.validated_data["new_password1"]
+        with transaction.atomic():
+            if not replace_password(request.user, password, keep=request.auth):
+                raise serializers.ValidationError(
+                    _("The password was changed meanwhile."), code="conflict"
+                )
+            record(Event.PASSWORD_CHANGE, request._request, user_id=request.user.pk)
 
 
 class PasswordResetSerializer(serializers.Serializer):

@@ -37,6 +37,18 @@ class AdminSite(admin.AdminSite):
     def has_permission(self, request: HttpRequest) -> bool:
         return is_near(request) and super().has_permission(request)
 
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Undo an act that cannot be recorded: not every view of Django's is a transaction."""
+
+        @wraps(view)
+        def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.method != "POST":
+                return view(request, *args, **kwargs)
+            with transaction.atomic():
+                return view(request, *args, **kwargs)
+
+        return super().admin_view(inner, cacheable)
+
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Show the form, where whoever lacks the permission is sent; to strangers there is none."""
         if not is_near(request):
@@ -52,10 +64,9 @@ class AdminSite(admin.AdminSite):
 
     def logout(self, request: HttpRequest, extra_context: Any = None) -> Any:
         user_id = request.user.pk
-        with transaction.atomic():
-            response = super().logout(request, extra_context)
-            if request.method == "POST":
-                record(Event.TOKEN_REVOKED, request, user_id=user_id, reason="logout", to="admin")
+        response = super().logout(request, extra_context)
+        if request.method == "POST":
+            record(Event.TOKEN_REVOKED, request, user_id=user_id, reason="logout", to="admin")
         return response
 
 
@@ -80,11 +91,10 @@ def record_log_entry(instance: LogEntry, created: bool, **kwargs: Any) -> None:
 def delete_selected(modeladmin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
     """Django's action, which logs several deletions at once and then sends no signal."""
     chosen = list(queryset.values_list("pk", flat=True))
-    with transaction.atomic():
-        answer = actions.delete_selected(modeladmin, request, queryset)
-        if answer is None and len(chosen) > 1:
-            for pk in chosen:
-                record_act("deletion", pk, queryset.model)
+    answer = actions.delete_selected(modeladmin, request, queryset)
+    if answer is None and len(chosen) > 1:
+        for pk in chosen:
+            record_act("deletion", pk, queryset.model)
     return answer
 
 

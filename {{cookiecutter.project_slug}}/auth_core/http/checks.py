@@ -19,6 +19,7 @@ DEAD = (
     "REST_AUTH_SERIALIZERS",
     "REST_SESSION_LOGIN",
 )
+HEADERS = "auth_core.http.middleware.SecurityHeadersMiddleware"
 STRANGERS = ("null", "http://stranger.example", "https://a.stranger.example:8443")
 # ACCOUNT_* settings that allauth reads elsewhere than in its AppSettings.
 OTHER_ACCOUNT_SETTINGS = {"USER_DISPLAY", "LOGOUT_ON_GET"}
@@ -38,6 +39,17 @@ def _unknown() -> Iterator[str]:
 def unknown_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     hint = "Correct the name, or remove it: its library would ignore it."
     return [Error(f"{name} is no setting.", hint=hint, id="auth_core.E003") for name in _unknown()]
+
+
+@register()
+def cache_inside_of_headers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse a cache of whole answers that sees them before they say `no-store` (ASVS 14.2.5)."""
+    cache = "django.middleware.cache.UpdateCacheMiddleware"
+    inner = settings.MIDDLEWARE[settings.MIDDLEWARE.index(HEADERS) :]
+    hint = "Put it first in MIDDLEWARE, as Django's documentation has it."
+    return [Error(f"{cache} is behind {HEADERS}.", hint=hint, id="auth_core.E005")] * (
+        cache in inner
+    )
 
 
 @register()
