@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tests.project import Bake
+from tests.project import ROWS, Answers, Bake
 
 
 @pytest.mark.parametrize("delivery", ["header", "both"])
@@ -12,3 +12,10 @@ def test_the_table_is_what_the_tests_claim(bake: Bake, delivery: str) -> None:
     project = bake(token_delivery=delivery)
     table = project.run(sys.executable, "-m", "auth_core.contract.registry").stdout
     assert table == project.read("docs/conformance.md"), "Run `make conformance`."
+
+
+@pytest.mark.parametrize("answers", [{}, *ROWS], ids=str)
+def test_the_asvs_statement_is_the_same_whatever_was_chosen(bake: Bake, answers: Answers) -> None:
+    project = bake(**answers)
+    statement = project.run(sys.executable, "-m", "auth_core.contract.asvs").stdout
+    assert statement == project.read("docs/asvs.md"), "Run `make conformance`."

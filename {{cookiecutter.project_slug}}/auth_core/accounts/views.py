@@ -4,7 +4,7 @@ from typing import Any
 
 from allauth.account import signals
 from allauth.account.internal.flows.email_verification import send_verification_email_to_address
-from allauth.account.models import EmailAddress, EmailConfirmationHMAC
+from allauth.account.models import EmailAddress, get_emailconfirmation_model
 from dj_rest_auth.app_settings import api_settings
 from dj_rest_auth.views import PasswordChangeView as BasePasswordChangeView
 from dj_rest_auth.views import UserDetailsView as BaseUserDetailsView
@@ -109,7 +109,7 @@ class VerifyEmailView(PublicEndpoint, GenericAPIView):
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        confirmation = EmailConfirmationHMAC.from_key(serializer.validated_data["key"])
+        confirmation = get_emailconfirmation_model().from_key(serializer.validated_data["key"])
         with transaction.atomic():
             if confirmation is None or not confirmation.confirm(request._request):
                 raise ValidationError({"key": [_("Invalid or expired key.")]}, code="invalid_key")
