@@ -27,7 +27,6 @@ from allauth.account.models import EmailAddress
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.core import mail
-from django.core.cache import cache
 from django.db import connections
 from django.test import Client, TestCase, override_settings
 from django.urls import reverse
@@ -288,11 +287,10 @@ def _delivery(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _fast_and_clean() -> Iterator[None]:
+def _fast() -> Iterator[None]:
     # The real hash takes 50 ms; its parameters have tests of their own.
     fast = "django.contrib.auth.hashers.MD5PasswordHasher"
     with override_settings(PASSWORD_HASHERS=[fast, *django_settings.PASSWORD_HASHERS]):
-        cache.clear()
         yield
 
 

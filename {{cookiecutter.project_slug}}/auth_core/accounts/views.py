@@ -22,10 +22,12 @@ from rest_framework.response import Response
 from auth_core import policy
 from auth_core.audit.log import Event, record
 from auth_core.http.schema import ERRORS_400, ERRORS_400_401, Detail
-from auth_core.http.views import PublicEndpoint
+from auth_core.http.views import PublicEndpoint, RateLimited
 from auth_core.mail import outbox
 from auth_core.sessions import services
 from auth_core.sessions.delivery import delivery
+from auth_core.throttling.limits import allows
+from auth_core.throttling.passwords import recover
 
 from .serializers import VERIFICATION_IS_MANDATORY, ResendEmailSerializer, VerifyEmailSerializer
 
@@ -46,10 +48,12 @@ def login_answer(
 
 @hide_passwords
 class LoginView(PublicEndpoint, GenericAPIView):
-    """Log in: 200 with a token pair and the user; 400 with `invalid_credentials` or `email_not_verified`."""
+    """Log in: 200 with a token pair and the user; 400 with `invalid_credentials` or `email_not_verified`.
+
+    The authentication backend counts the tries: 429 with Retry-After.
+    """
 
     serializer_class = api_settings.LOGIN_SERIALIZER
-    rate_limit = "login"
 
     @extend_schema(operation_id="login", responses={200: LoginAnswer, **ERRORS_400})
     def post(self, request: Request) -> Response:
@@ -81,7 +85,7 @@ class RegisterView(PublicEndpoint, GenericAPIView):
             record(Event.USER_CREATED, http_request, user_id=user.pk)
             signals.user_signed_up.send(sender=type(user), request=http_request, user=user)
         email = serializer.validated_data.get("email")
-        if email and policy.EMAIL_VERIFICATION != "none":
+        if email and policy.EMAIL_VERIFICATION != "none" and allows("signup", email, http_request):
             # For an address that has an owner, allauth tells the owner.
             address = (
                 EmailAddress(email=email)
@@ -102,7 +106,7 @@ class VerifyEmailView(PublicEndpoint, GenericAPIView):
     """Verify an e-mail address with the key of the mailed link; does not log in."""
 
     serializer_class = VerifyEmailSerializer
-    rate_limit = "reset_password_from_key"
+    rate_limit = "verify_email"
 
     @extend_schema(operation_id="verify_email", responses={200: Detail, **ERRORS_400})
     def post(self, request: Request) -> Response:
@@ -117,11 +121,10 @@ class VerifyEmailView(PublicEndpoint, GenericAPIView):
 
 
 class ResendEmailView(PublicEndpoint, GenericAPIView):
-    """Mail the verification link again, at most every three minutes; always 200."""
+    """Mail the verification link again, as often as the limits grant; always 200."""
 
     serializer_class = ResendEmailSerializer
-    rate_limit = "reset_password"
-    rate_limit_key = "email"
+    rate_limit = "resend_email"
 
     @extend_schema(operation_id="resend_email", responses={200: Detail, **ERRORS_400})
     def post(self, request: Request) -> Response:
@@ -131,7 +134,8 @@ class ResendEmailView(PublicEndpoint, GenericAPIView):
         address = (
             EmailAddress.objects.filter(email=email, verified=False).select_related("user").first()
         )
-        if address is not None and not EmailAddress.objects.is_verified(email):
+        granted = allows("resend_email", email, request._request)
+        if granted and address is not None and not EmailAddress.objects.is_verified(email):
             send_verification_email_to_address(request._request, address)
         return Response({"detail": _("ok")})
 
@@ -141,7 +145,7 @@ class UserDetailsView(BaseUserDetailsView):
 
 
 @hide_passwords
-class PasswordChangeView(BasePasswordChangeView):
+class PasswordChangeView(RateLimited, BasePasswordChangeView):
     """Change the password; ends the user's other sessions and mails a notice."""
 
     @extend_schema(operation_id="password_change", responses={200: Detail, **ERRORS_400_401})
@@ -156,17 +160,17 @@ class PasswordChangeView(BasePasswordChangeView):
 
 
 class PasswordResetView(PublicEndpoint, GenericAPIView):
-    """Mail a link to set a new password; always 200."""
+    """Mail a link to set a new password, as often as the limits grant; always 200."""
 
     serializer_class = api_settings.PASSWORD_RESET_SERIALIZER
     rate_limit = "reset_password"
-    rate_limit_key = "email"
 
     @extend_schema(operation_id="password_reset", responses={200: Detail, **ERRORS_400})
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        serializer.save()
+        if allows("reset_password", serializer.validated_data["email"], request._request):
+            serializer.save()
         return Response({"detail": _("Password reset e-mail has been sent.")})
 
 
@@ -182,6 +186,7 @@ class PasswordResetConfirmView(PublicEndpoint, GenericAPIView):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         user = serializer.save()
+        recover(user, request._request)
         record(Event.PASSWORD_RESET, request._request, user_id=user.pk)
         signals.password_reset.send(sender=type(user), request=request._request, user=user)
         outbox.notify(user, request._request, "account/email/password_reset")
