@@ -27,7 +27,6 @@ from allauth.account.models import EmailAddress
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.core import mail
-from django.core.cache import cache
 from django.db import connection, connections
 from django.test import Client, TestCase, override_settings
 from django.urls import reverse
@@ -90,7 +89,7 @@ class Api:
         """Send one request; a path without a slash is the name of a URL.
 
         A body of bytes is sent as it is, anything else as JSON. A header named `content_type`
-        replaces the one of JSON; an empty value leaves a header out.
+        replaces the one of JSON; an empty value leaves a header out. REMOTE_ADDR is the peer's address.
         """
         url = path if path.startswith("/") else reverse(path)
         sent = {**self._session_headers(), **self.headers, **headers}
@@ -168,9 +167,12 @@ def _send_in_process(
     method: str, url: str, data: bytes, content_type: str, headers: dict[str, str]
 ) -> Answer:
     client = Client(raise_request_exception=False)
+    peer = headers.pop("REMOTE_ADDR", "127.0.0.1")
     # In a test's transaction nothing is ever committed: run what waits for that.
     with TestCase.captureOnCommitCallbacks(execute=True):
-        response = client.generic(method, url, data, content_type=content_type, headers=headers)
+        response = client.generic(
+            method, url, data, content_type=content_type, headers=headers, REMOTE_ADDR=peer
+        )
     content = b"".join(response) if response.streaming else response.content
     return _answer(response.status_code, content, dict(response.items()), response.cookies)
 
@@ -297,11 +299,10 @@ def _delivery(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _fast_and_clean() -> Iterator[None]:
+def _fast() -> Iterator[None]:
     # The real hash takes 50 ms; its parameters have tests of their own.
     fast = "django.contrib.auth.hashers.MD5PasswordHasher"
     with override_settings(PASSWORD_HASHERS=[fast, *django_settings.PASSWORD_HASHERS]):
-        cache.clear()
         yield
 
 

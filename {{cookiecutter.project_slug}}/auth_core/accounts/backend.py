@@ -1,4 +1,4 @@
-"""Checks a name and a password: one query, one hash, whether the user exists or not."""
+"""Checks a name and a password: as many queries and one hash, whether the user exists or not."""
 
 from typing import Any
 
@@ -9,12 +9,19 @@ from django.http import HttpRequest
 
 from auth_core import policy
 from auth_core.sessions.services import with_login_facts
+from auth_core.throttling.counters import Refused
+from auth_core.throttling.limits import record_refusal
+from auth_core.throttling.passwords import attempt_login
 
 from .passwords import check_password
 
 
 class AuthenticationBackend(ModelBackend):
-    """Finds the user by e-mail address where the name has an @, which no user name has."""
+    """Finds the user by e-mail address where the name has an @, which no user name has.
+
+    A try that comes too soon fails like a wrong password, also at the admin's login; `login_wait` of the
+    request then says for how many seconds.
+    """
 
     def authenticate(
         self,
@@ -27,15 +34,26 @@ class AuthenticationBackend(ModelBackend):
         name = username or email
         if not name or not password:
             return None
-        user = self._find(name)
+        user = self._find(name, request)
+        try:
+            attempt = attempt_login(request, user, name)
+        except Refused as refusal:
+            record_refusal(refusal, request, user_id=user and user.pk)
+            request.__dict__["login_wait"] = refusal.wait
+            raise
         if user is None:
             make_password(password)  # as long as for somebody who exists
             return None
-        return user if check_password(user, password) and self.user_can_authenticate(user) else None
+        if not check_password(user, password) or not self.user_can_authenticate(user):
+            return None
+        attempt.succeed()
+        user.failed_logins = attempt.failures
+        return user
 
     @staticmethod
-    def _find(name: str) -> Any | None:
+    def _find(name: str, request: HttpRequest | None) -> Any | None:
         field = "email" if "@" in name else "username"
         if field not in policy.LOGIN_WITH:
             return None
-        return with_login_facts(get_user_model().objects.filter(**{field: name})).first()
+        users = get_user_model().objects.filter(**{field: name})
+        return with_login_facts(users, request).first()

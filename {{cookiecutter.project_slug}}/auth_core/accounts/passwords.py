@@ -7,10 +7,15 @@ from django.contrib.auth import get_user_model, hashers
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import transaction
+from django.http import HttpRequest
 from rest_framework import serializers
+from rest_framework.exceptions import Throttled
 
 from auth_core.sessions.models import AuthSession, RevocationReason
 from auth_core.sessions.services import auth_hashes
+from auth_core.throttling.counters import Refused
+from auth_core.throttling.limits import record_refusal
+from auth_core.throttling.passwords import attempt_confirmation
 
 MAX_LENGTH = 1024
 
@@ -53,6 +58,23 @@ def check_password(user: Any, password: str) -> bool:
 
     matches = hashers.check_password(password, stored, renew)
     return check_password(user, password) if overtaken else matches
+
+
+def confirm_password(user: Any, password: str, request: HttpRequest) -> bool:
+    """Compare the password of a user who is logged in: a stolen session must not serve to guess it.
+
+    Wrong ones make the user wait as at a login, but counted apart; raises Throttled (429). Call it
+    outside of a transaction, or what the request rolls back was never counted.
+    """
+    try:
+        attempt = attempt_confirmation(user)
+    except Refused as refusal:
+        record_refusal(refusal, request, user_id=user.pk)
+        raise Throttled(wait=refusal.wait) from refusal
+    if not check_password(user, password):
+        return False
+    attempt.succeed()
+    return True
 
 
 def _swap_password(user: Any, before: str) -> bool:

@@ -8,7 +8,7 @@ from allauth.account.models import EmailAddress
 from allauth.account.utils import filter_users_by_email, url_str_to_user_pk, user_pk_to_url_str
 from dj_rest_auth import serializers as base
 from dj_rest_auth.registration import serializers as registration
-from django.contrib.auth import get_user_model
+from django.contrib.auth import authenticate, get_user_model
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
@@ -21,7 +21,7 @@ from auth_core.sessions.services import refuse_login
 
 from .adapter import frontend_link
 from .fields import canonical
-from .passwords import PasswordField, check_new_password, check_password, replace_password
+from .passwords import PasswordField, check_new_password, confirm_password, replace_password
 
 VERIFICATION_IS_MANDATORY = policy.EMAIL_VERIFICATION == "mandatory"
 HAS_USERNAMES = policy.LOGIN_WITH != "email"
@@ -60,12 +60,12 @@ class LoginSerializer(base.LoginSerializer):
         return {name: field for name, field in fields.items() if name in allowed}
 
     def authenticate(self, **credentials: Any) -> Any:
-        """Ask allauth's adapter, which counts failures per account and per address."""
+        """Ask the backend; raises Throttled where it would not look."""
         request = self.context["request"]._request
-        try:
-            return get_adapter(request).authenticate(request, **credentials)
-        except DjangoValidationError as error:
-            raise Throttled from error
+        user = authenticate(request, **credentials)
+        if wait := getattr(request, "login_wait", None):
+            raise Throttled(wait=wait)
+        return user
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         username, email = attrs.get("username"), attrs.get("email")
@@ -183,7 +183,8 @@ class PasswordChangeSerializer(serializers.Serializer):
     new_password2 = PasswordField()
 
     def validate_old_password(self, value: str) -> str:
-        if not check_password(self.context["request"].user, value):
+        request = self.context["request"]
+        if not confirm_password(request.user, value, request._request):
             raise serializers.ValidationError(
                 _("Your old password was entered incorrectly. Please enter it again."),
                 code="invalid_password",

@@ -23,10 +23,12 @@ from auth_core import policy
 from auth_core.audit.log import Event, pseudonym, record
 from auth_core.http.errors import all_codes
 from auth_core.http.schema import ERRORS_400, ERRORS_400_401, Detail
-from auth_core.http.views import PublicEndpoint
+from auth_core.http.views import PublicEndpoint, RateLimited
 from auth_core.mail import outbox
 from auth_core.sessions import services
 from auth_core.sessions.delivery import delivery
+from auth_core.throttling.limits import allows
+from auth_core.throttling.passwords import recover
 
 from .serializers import VERIFICATION_IS_MANDATORY, ResendEmailSerializer, VerifyEmailSerializer
 
@@ -47,10 +49,12 @@ def login_answer(
 
 @hide_passwords
 class LoginView(PublicEndpoint, GenericAPIView):
-    """Log in: 200 with a token pair and the user; 400 with `invalid_credentials` or `email_not_verified`."""
+    """Log in: 200 with a token pair and the user; 400 with `invalid_credentials` or `email_not_verified`.
+
+    The authentication backend counts the tries: 429 with Retry-After.
+    """
 
     serializer_class = api_settings.LOGIN_SERIALIZER
-    rate_limit = "login"
 
     @extend_schema(operation_id="login", responses={200: LoginAnswer, **ERRORS_400})
     def post(self, request: Request) -> Response:
@@ -82,7 +86,7 @@ class RegisterView(PublicEndpoint, GenericAPIView):
             record(Event.USER_CREATED, http_request, user_id=user.pk)
             signals.user_signed_up.send(sender=type(user), request=http_request, user=user)
         email = serializer.validated_data.get("email")
-        if email and policy.EMAIL_VERIFICATION != "none":
+        if email and policy.EMAIL_VERIFICATION != "none" and allows("signup", email, http_request):
             # For an address that has an owner, allauth tells the owner.
             address = (
                 EmailAddress(email=email)
@@ -103,7 +107,7 @@ class VerifyEmailView(PublicEndpoint, GenericAPIView):
     """Verify an e-mail address with the key of the mailed link; does not log in."""
 
     serializer_class = VerifyEmailSerializer
-    rate_limit = "reset_password_from_key"
+    rate_limit = "verify_email"
 
     @extend_schema(operation_id="verify_email", responses={200: Detail, **ERRORS_400})
     def post(self, request: Request) -> Response:
@@ -119,11 +123,10 @@ class VerifyEmailView(PublicEndpoint, GenericAPIView):
 
 
 class ResendEmailView(PublicEndpoint, GenericAPIView):
-    """Mail the verification link again, at most every three minutes; always 200."""
+    """Mail the verification link again, as often as the limits grant; always 200."""
 
     serializer_class = ResendEmailSerializer
-    rate_limit = "reset_password"
-    rate_limit_key = "email"
+    rate_limit = "resend_email"
 
     @extend_schema(operation_id="resend_email", responses={200: Detail, **ERRORS_400})
     def post(self, request: Request) -> Response:
@@ -133,7 +136,8 @@ class ResendEmailView(PublicEndpoint, GenericAPIView):
         address = (
             EmailAddress.objects.filter(email=email, verified=False).select_related("user").first()
         )
-        if address is not None and not EmailAddress.objects.is_verified(email):
+        granted = allows("resend_email", email, request._request)
+        if granted and address is not None and not EmailAddress.objects.is_verified(email):
             send_verification_email_to_address(request._request, address)
         return Response({"detail": _("ok")})
 
@@ -143,7 +147,7 @@ class UserDetailsView(BaseUserDetailsView):
 
 
 @hide_passwords
-class PasswordChangeView(BasePasswordChangeView):
+class PasswordChangeView(RateLimited, BasePasswordChangeView):
     """Change the password; ends the user's other sessions and mails a notice."""
 
     @extend_schema(operation_id="password_change", responses={200: Detail, **ERRORS_400_401})
@@ -164,11 +168,10 @@ class PasswordChangeView(BasePasswordChangeView):
 
 
 class PasswordResetView(PublicEndpoint, GenericAPIView):
-    """Mail a link to set a new password; always 200."""
+    """Mail a link to set a new password, as often as the limits grant; always 200."""
 
     serializer_class = api_settings.PASSWORD_RESET_SERIALIZER
     rate_limit = "reset_password"
-    rate_limit_key = "email"
 
     @extend_schema(operation_id="password_reset", responses={200: Detail, **ERRORS_400})
     def post(self, request: Request) -> Response:
@@ -177,7 +180,8 @@ class PasswordResetView(PublicEndpoint, GenericAPIView):
         # Known or not is left open here, too: only who knows the address can look for it.
         identifier = pseudonym(serializer.validated_data["email"])
         record(Event.PASSWORD_RESET_REQUESTED, request._request, identifier=identifier)
-        serializer.save()
+        if allows("reset_password", serializer.validated_data["email"], request._request):
+            serializer.save()
         return Response({"detail": _("Password reset e-mail has been sent.")})
 
 
@@ -194,6 +198,7 @@ class PasswordResetConfirmView(PublicEndpoint, GenericAPIView):
         serializer.is_valid(raise_exception=True)
         with transaction.atomic():
             user = serializer.save()
+            recover(user, request._request)
             record(Event.PASSWORD_RESET, request._request, user_id=user.pk)
         signals.password_reset.send(sender=type(user), request=request._request, user=user)
         outbox.notify(user, request._request, "account/email/password_reset")

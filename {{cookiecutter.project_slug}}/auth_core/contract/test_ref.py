@@ -466,7 +466,7 @@ def next_minute(clock: Any) -> None:
 def test_refreshes_are_bounded_per_session(account: Account, clock: Any, settings: Any) -> None:
     """REF-15: 429 with Retry-After, no reuse, no other session affected, and it passes."""
     next_minute(clock)
-    settings.USES_PER_MINUTE = {**settings.USES_PER_MINUTE, "refresh_session": 3}
+    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "refresh": "3/m/key"}
     client, other = account.log_in(), account.log_in()
     for _ in range(3):
         client = client.refreshed()
@@ -482,25 +482,26 @@ def test_refreshes_are_bounded_per_session(account: Account, clock: Any, setting
 
 
 def test_refreshes_are_bounded_per_address(account: Account, clock: Any, settings: Any) -> None:
-    """REF-15: whatever is sent counts; another address is not affected."""
+    """REF-15: all sessions of an address count together; another address is not affected."""
     next_minute(clock)
-    settings.USES_PER_MINUTE = {**settings.USES_PER_MINUTE, "refresh_address": 3}
-    client = account.log_in()
-    for _ in range(3):
-        assert client.send_refresh("wrong").status == 401
-    answer = client.send_refresh()
+    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "refresh": "3/m/ip"}
+    clients = [account.log_in() for _ in range(3)]
+    for client in clients:
+        client.refreshed()
+    late = account.log_in()
+    answer = late.send_refresh()
     assert outcome(answer) == (429, "throttled")
     assert 0 < int(answer.headers["Retry-After"]) <= 60
     settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
-    elsewhere = replace(client, headers={"X-Forwarded-For": "203.0.113.7"})
+    elsewhere = replace(late, headers={"X-Forwarded-For": "203.0.113.7"})
     assert elsewhere.refreshed().is_alive
 
 
 def test_a_forged_token_uses_up_nobodys_allowance(
     account: Account, other_account: Account, settings: Any
 ) -> None:
-    """REF-15: only genuine tokens count against a session, so knowing its id is no weapon."""
-    settings.USES_PER_MINUTE = {**settings.USES_PER_MINUTE, "refresh_session": 1}
+    """REF-15: only genuine tokens count, so knowing a session's id is no weapon; others cost no query."""
+    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "refresh": "1/m/ip,1/m/key"}
     client = account.log_in()
     assert client.refresh
     head, _, signature = client.refresh.rpartition(".")
@@ -515,7 +516,7 @@ def test_refreshes_leave_one_row(account: Account, settings: Any) -> None:
     CONTRACT_REFRESHES=10000 runs as many (a minute); by default it is 500.
     """
     refreshes = int(os.environ.get("CONTRACT_REFRESHES", "500"))
-    settings.USES_PER_MINUTE = {"refresh_session": refreshes}
+    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "refresh": ""}
     account.log_in()
     session = AuthSession.objects.get()
     events = AuditEvent.objects.count()
@@ -596,9 +597,8 @@ def test_a_replay_ends_the_session_of_a_user_without_an_address(
     assert mailbox == []
 
 
-def test_one_login_too_many_ends_the_oldest_session(account: Account, settings: Any) -> None:
+def test_one_login_too_many_ends_the_oldest_session(account: Account) -> None:
     """REF-18: the others live on, and the evicted one's tokens are dead."""
-    settings.ACCOUNT_RATE_LIMITS = False
     clients = [account.log_in() for _ in range(policy.MAX_SESSIONS_PER_USER)]
     # Its being the oldest counts, not how recently it was used.
     clients[0] = clients[0].refreshed()
@@ -612,11 +612,8 @@ def test_one_login_too_many_ends_the_oldest_session(account: Account, settings: 
     assert len(clients[1].get("session_list").body) == policy.MAX_SESSIONS_PER_USER
 
 
-def test_another_users_logins_evict_nobody(
-    account: Account, other_account: Account, settings: Any
-) -> None:
+def test_another_users_logins_evict_nobody(account: Account, other_account: Account) -> None:
     """REF-18: the limit is each user's own."""
-    settings.ACCOUNT_RATE_LIMITS = False
     mine = account.log_in()
     for _ in range(policy.MAX_SESSIONS_PER_USER + 1):
         other_account.log_in()

@@ -101,9 +101,6 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         response = delivery().clear(request, response)
     elif response.status_code == status.HTTP_503_SERVICE_UNAVAILABLE:
         response["Retry-After"] = RETRY_AFTER_SECONDS
-    elif response.status_code == status.HTTP_429_TOO_MANY_REQUESTS:
-        # allauth does not tell when; most of its limits are of a minute.
-        response.headers.setdefault("Retry-After", "60")
     return response
 
 

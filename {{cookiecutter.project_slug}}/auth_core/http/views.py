@@ -3,52 +3,43 @@
 import logging
 from typing import Any
 
-from allauth.core.ratelimit import consume
 from django.db import Error, connection, transaction
 from django.http import HttpRequest, JsonResponse
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_safe
-from rest_framework.exceptions import Throttled
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from auth_core.sessions.authentication import SessionTokenAuthentication
 from auth_core.sessions.delivery import delivery
+from auth_core.throttling.limits import count_use
 
 from .errors import unavailable
 
 logger = logging.getLogger(__name__)
 
 
+# What a refusal counts, ends and records stays: no transaction around the request may roll it back.
+@method_decorator(transaction.non_atomic_requests, name="dispatch")
 class RateLimited(APIView):
-    """An endpoint whose POST is counted.
+    """An endpoint whose POST is counted: `rate_limit` names one of RATE_LIMITS.
 
-    `rate_limit` names one of ACCOUNT_RATE_LIMITS, `rate_limit_key` the body's field it counts by.
+    Its rates by ip, user or all refuse (429); those by key are for the view to ask (`allows`).
     """
 
     rate_limit: str | None = None
-    rate_limit_key: str | None = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         self.before_counting(request)
         if self.rate_limit and request.method == "POST":
-            body = request.data if isinstance(request.data, dict) else {}
-            key = None
-            if self.rate_limit_key:
-                text = str(body.get(self.rate_limit_key, "")).strip().lower()
-                # Not validated yet: JSON can hold what UTF-8 cannot.
-                key = text.encode(errors="replace").decode()
-            if not consume(request._request, action=self.rate_limit, key=key):
-                raise Throttled
+            count_use(self.rate_limit, request._request)
 
     def before_counting(self, request: Request) -> None:
         """Refuse what must not count."""
 
 
-# What a refusal ends and records stays: no transaction around the request may roll it back.
-@method_decorator(transaction.non_atomic_requests, name="dispatch")
 class PublicEndpoint(RateLimited):
     """An endpoint that proves identity itself: a dead token sent along never blocks it."""
 

@@ -26,7 +26,7 @@ class AuthSessionAdmin(admin.ModelAdmin):
     list_filter = ("revoked_reason", "created_at")
     list_select_related = ("user",)
     search_fields = ("id", "user__username", "user__email", "ip")
-    exclude = ("auth_hash",)
+    exclude = ("auth_hash", "network")
     actions = ("end_sessions",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:

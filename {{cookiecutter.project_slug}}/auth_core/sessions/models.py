@@ -58,6 +58,8 @@ class AuthSession(models.Model):
     auth_time = models.DateTimeField()
     ip = models.GenericIPAddressField(_("IP address"), null=True, blank=True)
     user_agent = models.CharField(max_length=200, blank=True)
+    # As the limits see the address: where the user is known.
+    network = models.CharField(max_length=43, blank=True)
 
     objects = AuthSessionQuerySet.as_manager()
 

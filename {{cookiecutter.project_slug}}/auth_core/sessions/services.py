@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, NoReturn, TypeVar
 
 from allauth.account.models import EmailAddress
+from django.conf import settings
 from django.contrib.auth import get_user_model, user_logged_in
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
@@ -19,8 +20,8 @@ from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 
 from auth_core import policy
 from auth_core.audit.log import Event, context_of, note, pseudonym, record
-from auth_core.http.throttle import count_use
 from auth_core.mail import outbox
+from auth_core.throttling.limits import count_use, network_of
 
 from .delivery import delivery
 from .models import AuthSession, Delivery, RevocationReason
@@ -58,13 +59,22 @@ class TokenPair:
         return cls(session, AccessToken.for_session(session), RefreshToken.for_session(session))
 
 
-def with_login_facts(users: QuerySet[Any]) -> QuerySet[Any]:
-    """Load with each user what the gates of `start_session` ask: one query instead of three."""
+def with_login_facts(users: QuerySet[Any], request: HttpRequest | None) -> QuerySet[Any]:
+    """Load with each user what the gates of `start_session` ask: one query instead of many.
+
+    The user is known where a session was, as far back as they are kept, that no thief was found in.
+    """
     verified = EmailAddress.objects.filter(user=OuterRef("pk"), verified=True)
-    live = AuthSession.objects.live().filter(user=OuterRef("pk")).order_by().values("user")
+    sessions = AuthSession.objects.filter(user=OuterRef("pk"))
+    live = sessions.live().order_by().values("user")
+    sound = sessions.exclude(revoked_reason=RevocationReason.REUSE)
+    agent = context_of(request)["user_agent"] if request else ""
     return users.annotate(
         has_verified_email=Exists(verified),
         live_sessions=Coalesce(Subquery(live.annotate(count=Count("pk")).values("count")), 0),
+        has_sessions=Exists(sessions),
+        known_network=Exists(sound.filter(network=network_of(request))),
+        known_agent=Exists(sound.filter(user_agent=agent)),
     )
 
 
@@ -75,7 +85,7 @@ def start_session(user: Any, request: HttpRequest, *, amr: Iterable[str] = ("pwd
     not told from a wrong password, and `email_not_verified` where verification is mandatory.
     """
     if not hasattr(user, "live_sessions"):
-        user = with_login_facts(get_user_model().objects.filter(pk=user.pk)).get()
+        user = with_login_facts(get_user_model().objects.filter(pk=user.pk), request).get()
     if not user.is_active:
         refuse_login("invalid_credentials", request, user_id=user.pk)
     if policy.EMAIL_VERIFICATION == "mandatory" and not user.has_verified_email:
@@ -94,11 +104,26 @@ def start_session(user: Any, request: HttpRequest, *, amr: Iterable[str] = ("pwd
             absolute_expires_at=now + ABSOLUTE_LIFETIME,
             amr=list(amr),
             delivery=delivery().of(request),
+            network=network_of(request),
             **context_of(request),
         )
         user_logged_in.send(sender=type(user), request=request, user=user)
-        record(Event.LOGIN_SUCCESS, request, user_id=user.pk, session_id=session.pk)
+        _record_login(session, request)
     return TokenPair.of(session)
+
+
+def _record_login(session: AuthSession, request: HttpRequest) -> None:
+    """Put a login on the audit trail, and tell the user of a suspicious one (ASVS 6.3.5)."""
+    user: Any = session.user
+    failures = getattr(user, "failed_logins", 0)
+    is_new = user.has_sessions and not (user.known_network or user.known_agent)
+    event, detail = Event.LOGIN_SUCCESS, {"new_device": "yes"} if is_new else {}
+    if failures >= settings.LOGIN_FAILURES_NOTICED:
+        event, detail = Event.LOGIN_SUCCESS_AFTER_FAIL, {**detail, "failures": str(failures)}
+        outbox.notify(user, request, "account/email/login_after_failures", failures=str(failures))
+    elif is_new:
+        outbox.notify(user, request, "account/email/new_login")
+    record(event, request, user_id=user.pk, session_id=session.pk, **detail)
 
 
 LOGIN_REFUSALS = {
@@ -192,7 +217,7 @@ def rotate(token: str, request: HttpRequest, arrived_by: Delivery = Delivery.HEA
     """
     claims = _decode(RefreshToken, token)
     generation = claims["gen"]
-    count_use("refresh_session", claims["sid"])
+    count_use("refresh", request, key=claims["sid"])
     now = timezone.now()
     with transaction.atomic():
         # The user is read after the lock is held: joined, a password change that was waited for

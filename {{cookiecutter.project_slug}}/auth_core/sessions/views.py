@@ -5,7 +5,6 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from allauth.core.internal.ratelimit import get_ip
 from django.http import Http404
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
@@ -18,7 +17,6 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from auth_core.http.schema import ERRORS_400_401, ERRORS_401, ERRORS_404, Detail
-from auth_core.http.throttle import count_use
 from auth_core.http.views import PublicEndpoint
 
 from . import services
@@ -38,10 +36,6 @@ class RefreshView(PublicEndpoint, GenericAPIView):
     """Exchange a refresh token for a new pair; the old one is then used up."""
 
     serializer_class: type[Serializer] = RefreshSerializer
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
-        count_use("refresh_address", get_ip(request._request))
 
     @extend_schema(
         operation_id="token_refresh", responses={200: TokenPairSerializer, **ERRORS_400_401}

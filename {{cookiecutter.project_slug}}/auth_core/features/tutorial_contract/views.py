@@ -8,6 +8,7 @@ from auth_core.http.schema import ERRORS_400_401
 from auth_core.sessions import services
 from auth_core.sessions.tokens import AccessToken
 from auth_core.sessions.views import RefreshView
+from auth_core.throttling.limits import count_use
 
 from .serializers import TutorialRefreshAnswer, TutorialRefreshSerializer
 
@@ -29,4 +30,5 @@ class TutorialRefreshView(RefreshView):
         if "refresh" in serializer.validated_data:
             return super().post(request)
         session = services.live_session(serializer.validated_data["token"])
+        count_use("refresh", request._request, key=str(session.pk))
         return Response({"token": str(AccessToken.for_session(session))})

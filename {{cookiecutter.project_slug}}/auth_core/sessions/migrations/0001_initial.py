@@ -61,6 +61,7 @@ class Migration(migrations.Migration):
                     models.GenericIPAddressField(blank=True, null=True, verbose_name="IP address"),
                 ),
                 ("user_agent", models.CharField(blank=True, max_length=200)),
+                ("network", models.CharField(blank=True, max_length=43)),
                 (
                     "user",
                     models.ForeignKey(

@@ -1,0 +1,95 @@
+"""Slows down guessing at passwords, never locking the rightful owner out (NIST SP 800-63B-4, 3.2.2).
+
+A try counts as failed before the password is compared, so that tries racing each other count, too.
+After LOGIN_FREE_FAILURES each one makes the next wait, twice as long every time, for the account
+from everywhere and for the account from one network. The wait from everywhere does not bind a
+network where the account has logged in before, or was recovered just now.
+"""
+
+import time
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from auth_core.accounts.fields import canonical
+
+from .counters import Refused, Use, count, settle
+from .limits import network_of, uses_of
+from .models import Counter
+
+DAY = 86_400
+
+
+class Attempt:
+    """One try of a password."""
+
+    def __init__(self, failures: list[Use], spent: list[Use]) -> None:
+        """Count it as a failure and as a use of the hasher; raises Refused where it comes too soon."""
+        before = count([*failures, *spent])
+        self._counted = failures
+        # How many before it failed, of those that are not forgotten.
+        self.failures = max(before[use] for use in failures if use.first_wait)
+
+    def succeed(self) -> None:
+        """Forget the account's failures; of its network's only this one, which was none."""
+        settle(self._counted)
+
+
+def attempt_login(request: HttpRequest | None, user: Any, name: str) -> Attempt:
+    """Count a try to log in as `name`, which is the user's or, with None, nobody's; raises Refused."""
+    account = str(user.pk) if user else canonical(name) or ""
+    known = user is not None and user.known_network
+    try:
+        return _attempt_login(request, account, known)
+    except Refused:
+        mark = _recovery(account, network_of(request))
+        marked = Counter.objects.filter(pk=mark.key, expires_at__gt=int(time.time()))
+        if known or not marked.exists():
+            raise
+        return _attempt_login(request, account, known=True)
+
+
+def _attempt_login(request: HttpRequest | None, account: str, known: bool) -> Attempt:
+    return Attempt(
+        [
+            _failure("account", account, binding=not known),
+            _failure("account and network", account, network_of(request)),
+            *uses_of("login_failed", request, lenient=known),
+        ],
+        uses_of("login", request, lenient=known),
+    )
+
+
+def attempt_confirmation(user: Any) -> Attempt:
+    """Count a try of a logged-in user to repeat the own password; raises Refused."""
+    return Attempt([_failure("confirmation", str(user.pk))], [])
+
+
+def recover(user: Any, request: HttpRequest) -> None:
+    """Forget the failures of a user who has set a new password by mail, and know this network for a day."""
+    account, network = str(user.pk), network_of(request)
+    settle(
+        [
+            _failure("account", account),
+            _failure("account and network", account, network),
+            _failure("confirmation", account),
+        ]
+    )
+    count([_recovery(account, network)])
+
+
+def _failure(name: str, *source: str, binding: bool = True) -> Use:
+    return Use(
+        name,
+        source,
+        settings.LOGIN_FREE_FAILURES,
+        expires_at=int(time.time()) + settings.LOGIN_FAILURES_FORGOTTEN_SECONDS,
+        first_wait=settings.LOGIN_FIRST_WAIT_SECONDS,
+        binding=binding,
+    )
+
+
+def _recovery(account: str, network: str) -> Use:
+    """Return the mark of a recovery: a counter that is never used up."""
+    return Use("recovery", (account, network), 2**31 - 1, expires_at=int(time.time()) + DAY)
