@@ -107,6 +107,24 @@ else:
 DEFAULT_FROM_EMAIL = env.read("DEFAULT_FROM_EMAIL") or f"no-reply@{ALLOWED_HOSTS[0].lstrip('.')}"
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
+# Mails are tasks: in production rows of the database, for `make worker`; in development done after
+# the commit, by whoever causes them. Django 5.2 has tasks in a package of their own.
+_TASKS = "django.tasks" if django.VERSION >= (6, 0) else "django_tasks"
+IMMEDIATE_BACKEND = f"{_TASKS}.backends.immediate.ImmediateBackend"
+DATABASE_BACKEND = "django_tasks_db.DatabaseBackend"
+TASKS: dict[str, Any] = {
+    "default": {
+        "BACKEND": DATABASE_BACKEND if PRODUCTION else IMMEDIATE_BACKEND,
+        "QUEUES": ["default", "mail"],
+    }
+}
+# What could not be sent is tried again, after a pause that doubles, for about two days. Longer than
+# the lease no job takes: whoever began it is dead, and another worker takes it up.
+MAIL_RETRY_SECONDS = 10
+MAIL_RETRY_MAX_SECONDS = 3600
+MAIL_ATTEMPTS = 56
+MAIL_LEASE_SECONDS = 300
+
 # --- Applications --------------------------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -120,6 +138,10 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    *([] if django.VERSION >= (6, 0) else ["django_tasks"]),
+    "django_tasks_db",
+    # Before allauth, whose templates of mails it replaces.
+    "auth_core.accounts",
     "allauth",
     "allauth.account",
     # dj_rest_auth.registration imports its models; no provider is configured.
@@ -129,7 +151,7 @@ INSTALLED_APPS = [
     "auth_core.audit",
     "auth_core.throttling",
     "auth_core.sessions",
-    "auth_core.accounts",
+    "auth_core.mail",
     "auth_core.http",
     "users",
 ]

@@ -244,6 +244,12 @@ def registration(**changes: Any) -> dict[str, Any]:
     return {**body, **changes}
 
 
+def outbox_is(backend: str) -> override_settings:
+    """Have mails go through another backend of Django Tasks."""
+    default = {**django_settings.TASKS["default"], "BACKEND": backend}
+    return override_settings(TASKS={**django_settings.TASKS, "default": default})
+
+
 def link_secrets(message: Any) -> dict[str, str]:
     """What the fragment of the link in a mail carries."""
     link = re.search(r"https?://\S+#\S+", message.body)
@@ -302,7 +308,11 @@ def _delivery(request: pytest.FixtureRequest) -> Iterator[None]:
 def _fast() -> Iterator[None]:
     # The real hash takes 50 ms; its parameters have tests of their own.
     fast = "django.contrib.auth.hashers.MD5PasswordHasher"
-    with override_settings(PASSWORD_HASHERS=[fast, *django_settings.PASSWORD_HASHERS]):
+    # Mails are sent at once, also where the team took the outbox in development.
+    with (
+        override_settings(PASSWORD_HASHERS=[fast, *django_settings.PASSWORD_HASHERS]),
+        outbox_is(django_settings.IMMEDIATE_BACKEND),
+    ):
         yield
 
 

@@ -1,5 +1,7 @@
-"""allauth's adapter: who may sign up, where mailed links lead, how mail leaves."""
+"""allauth's adapter: who may sign up, where mailed links lead, what a mail looks like."""
 
+import hashlib
+from datetime import UTC
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -7,10 +9,13 @@ from urllib.parse import urlencode, urlsplit
 from allauth.account.adapter import DefaultAccountAdapter
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
-from django.db import transaction
+from django.core.mail import EmailMessage
 from django.http import HttpRequest
+from django.utils.formats import date_format
 
 from auth_core import policy
+from auth_core.mail import outbox
+from auth_core.mail.message import as_html
 
 
 def frontend_link(page: str, **secrets: str) -> str:
@@ -38,7 +43,11 @@ class AccountAdapter(DefaultAccountAdapter):
         """Do nothing: an API has no page to show a message on, and it would cost a cookie."""
 
     def unstash_verified_email(self, request: HttpRequest) -> str | None:
-        return request.session.pop("account_verified_email", None)
+        """Look into no session: there is none, and the look would show in Vary, for new users only."""
+        return None
+
+    def is_email_verified(self, request: HttpRequest, email: str) -> bool:
+        return False
 
     def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:
         return frontend_link("verify-email", key=emailconfirmation.key)
@@ -51,14 +60,29 @@ class AccountAdapter(DefaultAccountAdapter):
         self.send_mail("account/email/account_already_exists", email, links)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Send after the commit; a mail server that fails neither fails the request nor undoes it."""
-        site = SimpleNamespace(
-            name=policy.PROJECT_NAME, domain=urlsplit(settings.FRONTEND_URL).netloc
-        )
-        message = self.render_mail(
-            template_prefix, email, {"email": email, "current_site": site, **context}
-        )
-        transaction.on_commit(message.send, robust=True)
+        """Build a mail and send it: only within a job of the outbox, never within a request."""
+        task = outbox.current_task.get()
+        url = urlsplit(settings.FRONTEND_URL)
+        when = date_format(task.enqueued_at.astimezone(UTC), "DATETIME_FORMAT")
+        defaults = {
+            "email": email,
+            "current_site": SimpleNamespace(name=policy.PROJECT_NAME, domain=url.netloc),
+            "timestamp": f"{when} UTC",
+            "password_forgotten_url": frontend_link("forgot-password"),
+            "policy": policy,
+        }
+        # The same at each attempt, so that a mail that arrives twice can be known as one.
+        mail = hashlib.sha256(f"{template_prefix} {email}".encode()).hexdigest()[:16]
+        headers = {"Message-ID": f"<{task.id}.{mail}@{url.hostname}>"}
+        self.render_mail(template_prefix, email, {**defaults, **context}, headers).send()
+
+    def render_mail(self, *args: Any, **kwargs: Any) -> EmailMessage:
+        """Render the text, and the HTML from it unless there is a template of its own."""
+        message = super().render_mail(*args, **kwargs)
+        if not getattr(message, "alternatives", True):
+            subject = message.subject.removeprefix(settings.ACCOUNT_EMAIL_SUBJECT_PREFIX)
+            message.attach_alternative(as_html(subject, message.body), "text/html")
+        return message
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         # allauth's own key begins with the Host header, which the caller chooses.

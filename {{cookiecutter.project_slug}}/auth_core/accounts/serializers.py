@@ -5,7 +5,7 @@ from typing import Any
 from allauth.account.adapter import get_adapter
 from allauth.account.forms import default_token_generator
 from allauth.account.models import EmailAddress
-from allauth.account.utils import filter_users_by_email, url_str_to_user_pk, user_pk_to_url_str
+from allauth.account.utils import url_str_to_user_pk
 from dj_rest_auth import serializers as base
 from dj_rest_auth.registration import serializers as registration
 from django.contrib.auth import authenticate, get_user_model
@@ -17,9 +17,10 @@ from rest_framework.exceptions import Throttled
 
 from auth_core import policy
 from auth_core.audit.log import Event, record
+from auth_core.mail import outbox
 from auth_core.sessions.services import refuse_login
 
-from .adapter import frontend_link
+from . import mails
 from .fields import canonical
 from .passwords import PasswordField, check_new_password, confirm_password, replace_password
 
@@ -218,21 +219,7 @@ class PasswordResetSerializer(serializers.Serializer):
     email = serializers.EmailField()
 
     def save(self, **kwargs: Any) -> None:
-        request = self.context["request"]._request
-        adapter = get_adapter(request)
-        for user in filter_users_by_email(
-            self.validated_data["email"], is_active=True, prefer_verified=True
-        ):
-            uid, token = user_pk_to_url_str(user), default_token_generator.make_token(user)
-            context = {
-                "user": user,
-                "uid": uid,
-                "token": token,
-                "username": user.username if HAS_USERNAMES else None,
-                "password_reset_url": frontend_link("reset-password", uid=uid, token=token),
-            }
-            # To the stored address, not to the one that was typed.
-            adapter.send_password_reset_mail(user, user.email, context)
+        outbox.defer(mails.send_password_reset, email=self.validated_data["email"])
 
 
 class PasswordResetConfirmSerializer(serializers.Serializer):

@@ -3,8 +3,7 @@
 from typing import Any
 
 from allauth.account import signals
-from allauth.account.internal.flows.email_verification import send_verification_email_to_address
-from allauth.account.models import EmailAddress, get_emailconfirmation_model
+from allauth.account.models import get_emailconfirmation_model
 from dj_rest_auth.app_settings import api_settings
 from dj_rest_auth.views import PasswordChangeView as BasePasswordChangeView
 from dj_rest_auth.views import UserDetailsView as BaseUserDetailsView
@@ -30,6 +29,7 @@ from auth_core.sessions.delivery import delivery
 from auth_core.throttling.limits import allows
 from auth_core.throttling.passwords import recover
 
+from . import mails
 from .serializers import VERIFICATION_IS_MANDATORY, ResendEmailSerializer, VerifyEmailSerializer
 
 LoginAnswer = api_settings.JWT_SERIALIZER_WITH_EXPIRATION
@@ -86,14 +86,10 @@ class RegisterView(PublicEndpoint, GenericAPIView):
             record(Event.USER_CREATED, http_request, user_id=user.pk)
             signals.user_signed_up.send(sender=type(user), request=http_request, user=user)
         email = serializer.validated_data.get("email")
-        if email and policy.EMAIL_VERIFICATION != "none" and allows("signup", email, http_request):
-            # For an address that has an owner, allauth tells the owner.
-            address = (
-                EmailAddress(email=email)
-                if user is None
-                else EmailAddress.objects.get(user=user, email=email)
-            )
-            send_verification_email_to_address(http_request, address, signup=True)
+        mails_follow = email and policy.EMAIL_VERIFICATION != "none"
+        if mails_follow and allows("signup", email, http_request):
+            user_id = None if user is None else str(user.pk)
+            outbox.defer(mails.send_signup, email=email, user_id=user_id)
         if user is None or VERIFICATION_IS_MANDATORY:
             return Response(
                 {"detail": _("Verification e-mail sent.")}, status=status.HTTP_201_CREATED
@@ -133,12 +129,8 @@ class ResendEmailView(PublicEndpoint, GenericAPIView):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         email = serializer.validated_data["email"].lower()
-        address = (
-            EmailAddress.objects.filter(email=email, verified=False).select_related("user").first()
-        )
-        granted = allows("resend_email", email, request._request)
-        if granted and address is not None and not EmailAddress.objects.is_verified(email):
-            send_verification_email_to_address(request._request, address)
+        if allows("resend_email", email, request._request):
+            outbox.defer(mails.send_verification, email=email)
         return Response({"detail": _("ok")})
 
 

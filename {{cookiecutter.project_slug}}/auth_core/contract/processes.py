@@ -7,13 +7,19 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+from django.db import connection
 
 from auth_core import policy
 from auth_core.env import BASE_DIR
 from auth_core.sessions.keys import Key
+
+T = TypeVar("T")
 
 # A complete production environment; nothing of it is ever reached.
 PRODUCTION = {
@@ -39,6 +45,16 @@ def environment(**variables: str) -> dict[str, str]:
     return {**inherited, "PYTHONDONTWRITEBYTECODE": "1", **variables}
 
 
+def database_url() -> str:
+    """The database of the running test, for a child; what is not committed it does not see."""
+    database = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{database['NAME']}"
+    user, password = quote(database["USER"]), quote(database["PASSWORD"])
+    place = f"{database['HOST'] or 'localhost'}:{database['PORT'] or 5432}"
+    return f"postgresql://{user}:{password}@{place}/{database['NAME']}"
+
+
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run `python ARGUMENTS...` in the project."""
     return subprocess.run(  # noqa: S603
@@ -53,7 +69,10 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def _started(command: list[str], log: Path, variables: dict[str, str]) -> Iterator[None]:
+def started(
+    command: list[str], log: Path, variables: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `python COMMAND...` in the project meanwhile."""
     with log.open("w") as file:
         process = subprocess.Popen(  # noqa: S603
             [sys.executable, *command],
@@ -63,19 +82,27 @@ def _started(command: list[str], log: Path, variables: dict[str, str]) -> Iterat
             stderr=subprocess.STDOUT,
         )
         try:
-            yield
+            yield process
         finally:
             process.terminate()
             process.wait(timeout=20)
 
 
-def _wait_for(log: Path, pattern: str) -> int:
+def wait_until(condition: Callable[[], T], log: Path) -> T:
+    """Wait for something that is true, and return it."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        if found := re.search(pattern, log.read_text()):
-            return int(found.group(1))
+        if result := condition():
+            return result
         time.sleep(0.05)
     raise TimeoutError(log.read_text())
+
+
+def wait_for(log: Path, pattern: str) -> int:
+    """Wait for a line of the log; return the number that its first group is."""
+    found = wait_until(lambda: re.search(pattern, log.read_text()), log)
+    assert found
+    return int(found.group(1))
 
 
 @contextmanager
@@ -84,8 +111,8 @@ def gunicorn(folder: Path, overrides: str = "", **variables: str) -> Iterator[in
     log, config = folder / "gunicorn.log", folder / "config.py"
     config.write_text((BASE_DIR / "gunicorn.conf.py").read_text() + overrides)
     command = ["-m", "gunicorn", "config.wsgi", "--config", str(config), "--bind", "127.0.0.1:0"]
-    with _started(command, log, variables):
-        port = _wait_for(log, r"Listening at: http://127\.0\.0\.1:(\d+)")
+    with started(command, log, variables):
+        port = wait_for(log, r"Listening at: http://127\.0\.0\.1:(\d+)")
         send(port, request("GET", "/health/live"), timeout=60)  # until a worker is up
         yield port
 
@@ -97,8 +124,8 @@ def runserver(folder: Path, **variables: str) -> Iterator[int]:
         port = free.getsockname()[1]
     log = folder / "runserver.log"
     command = ["-u", "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
-    with _started(command, log, variables):
-        yield _wait_for(log, r"server at http://127\.0\.0\.1:(\d+)")
+    with started(command, log, variables):
+        yield wait_for(log, r"server at http://127\.0\.0\.1:(\d+)")
 
 
 def send(port: int, raw: bytes, *, timeout: float = 10) -> bytes:
