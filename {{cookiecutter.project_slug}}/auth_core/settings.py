@@ -301,8 +301,8 @@ REST_AUTH: dict[str, Any] = {
     "REGISTER_SERIALIZER": "auth_core.accounts.serializers.RegisterSerializer",
     "USER_DETAILS_SERIALIZER": "users.serializers.UserSerializer",
     "PASSWORD_CHANGE_SERIALIZER": "auth_core.accounts.serializers.PasswordChangeSerializer",
-    "PASSWORD_RESET_SERIALIZER": "auth_core.accounts.serializers.PasswordResetSerializer",
-    "PASSWORD_RESET_CONFIRM_SERIALIZER": "auth_core.accounts.serializers.PasswordResetConfirmSerializer",
+    "PASSWORD_RESET_SERIALIZER": "auth_core.accounts.recovery.PasswordResetSerializer",
+    "PASSWORD_RESET_CONFIRM_SERIALIZER": "auth_core.accounts.recovery.PasswordResetConfirmSerializer",
 }
 
 # Generous: they stop loops and floods, not people. Many clients may share an address.
@@ -345,7 +345,13 @@ ACCOUNT_RATE_LIMITS = {
     "reset_password": "20/m/ip,5/m/key",
     "reset_password_from_key": "20/m/ip",
     "change_password": "5/m/user",
+    "reauthenticate": "5/m/user",
+    # Each asks for a mail to an address of the caller's choice.
+    "change_email": "5/m/user,20/d/user",
 }
+
+# Dotted paths of your functions(user) -> dict: what user/export/ tells besides.
+USER_EXPORTERS: list[str] = []
 
 DEFAULT_EXCEPTION_REPORTER_FILTER = "auth_core.http.errors.ReportFilter"
 

@@ -3,9 +3,7 @@
 from typing import Any
 
 from allauth.account.adapter import get_adapter
-from allauth.account.forms import default_token_generator
 from allauth.account.models import EmailAddress
-from allauth.account.utils import filter_users_by_email, url_str_to_user_pk, user_pk_to_url_str
 from dj_rest_auth import serializers as base
 from dj_rest_auth.registration import serializers as registration
 from django.contrib.auth import get_user_model
@@ -18,8 +16,7 @@ from rest_framework.exceptions import Throttled
 from auth_core import policy
 from auth_core.sessions.services import refuse_login
 
-from .adapter import frontend_link
-from .fields import canonical
+from .fields import AddressField, canonical
 from .passwords import PasswordField, check_new_password, check_password, replace_password
 
 VERIFICATION_IS_MANDATORY = policy.EMAIL_VERIFICATION == "mandatory"
@@ -41,11 +38,6 @@ def email_taken() -> serializers.ValidationError:
     return serializers.ValidationError(
         {"email": [_("A user is already registered with this e-mail address.")]}, code="email_taken"
     )
-
-
-def invalid_link() -> serializers.ValidationError:
-    """One answer for a bad uid, a bad, used or expired token, and a deactivated user."""
-    return serializers.ValidationError({"token": [_("Invalid value")]}, code="invalid_link")
 
 
 class LoginSerializer(base.LoginSerializer):
@@ -134,7 +126,7 @@ class RegisterSerializer(registration.RegisterSerializer):
 
 
 class UserDetailsSerializer(base.UserDetailsSerializer):
-    """{"pk", "username", "email", "first_name", "last_name"}; pk and email are read-only."""
+    """{"pk", "username", "email", "first_name", "last_name"}; what one logs in with is read-only."""
 
     class Meta:
         model = get_user_model()
@@ -145,30 +137,15 @@ class UserDetailsSerializer(base.UserDetailsSerializer):
             "first_name",
             "last_name",
         )
-        read_only_fields = ("pk", "email")
-        extra_kwargs = (
-            {"username": {"required": True, "allow_null": False, "allow_blank": False}}
-            if HAS_USERNAMES
-            else {}
-        )
-
-    def validate_username(self, username: str) -> str:
-        name = canonical(username) or ""
-        return (
-            name
-            if self.instance and name == self.instance.username
-            else get_adapter().clean_username(name)
-        )
+        read_only_fields = ("pk", *(("username",) if HAS_USERNAMES else ()), "email")
+        # The base would ask for the name, which is only read.
+        extra_kwargs: dict[str, Any] = {}
 
     def update(self, instance: Any, validated_data: dict[str, Any]) -> Any:
         """Write the given fields only: the rest of the row may have changed meanwhile."""
         for name, value in validated_data.items():
             setattr(instance, name, value)
-        try:
-            with transaction.atomic():
-                instance.save(update_fields=list(validated_data))
-        except IntegrityError as error:
-            raise username_taken() from error
+        instance.save(update_fields=list(validated_data))
         return instance
 
 
@@ -207,67 +184,6 @@ class PasswordChangeSerializer(serializers.Serializer):
             )
 
 
-class PasswordResetSerializer(serializers.Serializer):
-    """{"email"}; the answer is the same whether the address is known or not."""
-
-    email = serializers.EmailField()
-
-    def save(self, **kwargs: Any) -> None:
-        request = self.context["request"]._request
-        adapter = get_adapter(request)
-        for user in filter_users_by_email(
-            self.validated_data["email"], is_active=True, prefer_verified=True
-        ):
-            uid, token = user_pk_to_url_str(user), default_token_generator.make_token(user)
-            context = {
-                "user": user,
-                "uid": uid,
-                "token": token,
-                "username": user.username if HAS_USERNAMES else None,
-                "password_reset_url": frontend_link("reset-password", uid=uid, token=token),
-            }
-            # To the stored address, not to the one that was typed.
-            adapter.send_password_reset_mail(user, user.email, context)
-
-
-class PasswordResetConfirmSerializer(serializers.Serializer):
-    """{"uid", "token", "new_password1", "new_password2"}; uid and token come with the mailed link."""
-
-    uid = serializers.CharField()
-    token = serializers.CharField()
-    new_password1 = PasswordField()
-    new_password2 = PasswordField()
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        users = get_user_model().objects.filter(is_active=True)
-        try:
-            user = users.get(pk=url_str_to_user_pk(attrs["uid"]))
-        except (
-            DjangoValidationError,
-            ValueError,
-            TypeError,
-            OverflowError,
-            get_user_model().DoesNotExist,
-        ):
-            user = None
-        if user is None or not default_token_generator.check_token(user, attrs["token"]):
-            raise invalid_link()
-        check_new_password("new_password2", attrs["new_password1"], attrs["new_password2"], user)
-        return {**attrs, "user": user}
-
-    def save(self, **kwargs: Any) -> Any:
-        """Replace the password; whoever read the mail also owns the address, so it counts as verified."""
-        user = self.validated_data["user"]
-        with transaction.atomic():
-            if not replace_password(user, self.validated_data["new_password1"]):
-                raise invalid_link()
-            address, _created = EmailAddress.objects.get_or_create(
-                user=user, email=user.email, defaults={"primary": True}
-            )
-            address.set_verified()
-        return user
-
-
 class VerifyEmailSerializer(serializers.Serializer):
     """{"key"} from the mailed link."""
 
@@ -277,4 +193,4 @@ class VerifyEmailSerializer(serializers.Serializer):
 class ResendEmailSerializer(serializers.Serializer):
     """{"email"}; the answer is the same whatever the address."""
 
-    email = serializers.EmailField()
+    email = AddressField()

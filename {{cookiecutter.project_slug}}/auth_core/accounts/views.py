@@ -7,7 +7,6 @@ from allauth.account.internal.flows.email_verification import send_verification_
 from allauth.account.models import EmailAddress, EmailConfirmationHMAC
 from dj_rest_auth.app_settings import api_settings
 from dj_rest_auth.views import PasswordChangeView as BasePasswordChangeView
-from dj_rest_auth.views import UserDetailsView as BaseUserDetailsView
 from django.db import transaction
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
@@ -136,10 +135,6 @@ class ResendEmailView(PublicEndpoint, GenericAPIView):
         return Response({"detail": _("ok")})
 
 
-class UserDetailsView(BaseUserDetailsView):
-    """The user of the access token."""
-
-
 @hide_passwords
 class PasswordChangeView(BasePasswordChangeView):
     """Change the password; ends the user's other sessions and mails a notice."""
@@ -153,36 +148,3 @@ class PasswordChangeView(BasePasswordChangeView):
         )
         outbox.notify(request.user, request._request, "account/email/password_changed")
         return response
-
-
-class PasswordResetView(PublicEndpoint, GenericAPIView):
-    """Mail a link to set a new password; always 200."""
-
-    serializer_class = api_settings.PASSWORD_RESET_SERIALIZER
-    rate_limit = "reset_password"
-    rate_limit_key = "email"
-
-    @extend_schema(operation_id="password_reset", responses={200: Detail, **ERRORS_400})
-    def post(self, request: Request) -> Response:
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        serializer.save()
-        return Response({"detail": _("Password reset e-mail has been sent.")})
-
-
-@hide_passwords
-class PasswordResetConfirmView(PublicEndpoint, GenericAPIView):
-    """Set a new password with the mailed link; ends every session, does not log in, mails a notice."""
-
-    serializer_class = api_settings.PASSWORD_RESET_CONFIRM_SERIALIZER
-    rate_limit = "reset_password_from_key"
-
-    @extend_schema(operation_id="password_reset_confirm", responses={200: Detail, **ERRORS_400})
-    def post(self, request: Request) -> Response:
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        user = serializer.save()
-        record(Event.PASSWORD_RESET, request._request, user_id=user.pk)
-        signals.password_reset.send(sender=type(user), request=request._request, user=user)
-        outbox.notify(user, request._request, "account/email/password_reset")
-        return Response({"detail": _("Password has been reset with the new password.")})
