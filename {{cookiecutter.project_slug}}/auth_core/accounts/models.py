@@ -1,7 +1,6 @@
 """What recovery remembers: which reset link is the newest, and which address an account had before."""
 
 import secrets
-import uuid
 
 from django.conf import settings
 from django.db import models
@@ -29,7 +28,6 @@ class PasswordResetNonce(models.Model):
 class EmailChange(models.Model):
     """A change of address, from its request until nobody can take it back any more."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="email_changes")
     # A plain id: what was changed can be taken back after the session is gone.
     session_id = models.UUIDField()

@@ -8,13 +8,13 @@ from dj_rest_auth import serializers as base
 from dj_rest_auth.registration import serializers as registration
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.exceptions import Throttled
 
 from auth_core import policy
-from auth_core.sessions.services import refuse_login
+from auth_core.sessions.services import refusal, refuse_login
 
 from .fields import AddressField, canonical
 from .passwords import PasswordField, check_new_password, check_password, replace_password
@@ -145,7 +145,13 @@ class UserDetailsSerializer(base.UserDetailsSerializer):
         """Write the given fields only: the rest of the row may have changed meanwhile."""
         for name, value in validated_data.items():
             setattr(instance, name, value)
-        instance.save(update_fields=list(validated_data))
+        try:
+            with transaction.atomic():
+                instance.save(update_fields=list(validated_data))
+        except DatabaseError as error:
+            if get_user_model().objects.filter(pk=instance.pk).exists():
+                raise
+            raise refusal("session_revoked") from error  # the account was deleted meanwhile
         return instance
 
 
