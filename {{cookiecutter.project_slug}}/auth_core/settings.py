@@ -324,8 +324,8 @@ REST_AUTH: dict[str, Any] = {
     "REGISTER_SERIALIZER": "auth_core.accounts.serializers.RegisterSerializer",
     "USER_DETAILS_SERIALIZER": "users.serializers.UserSerializer",
     "PASSWORD_CHANGE_SERIALIZER": "auth_core.accounts.serializers.PasswordChangeSerializer",
-    "PASSWORD_RESET_SERIALIZER": "auth_core.accounts.serializers.PasswordResetSerializer",
-    "PASSWORD_RESET_CONFIRM_SERIALIZER": "auth_core.accounts.serializers.PasswordResetConfirmSerializer",
+    "PASSWORD_RESET_SERIALIZER": "auth_core.accounts.recovery.PasswordResetSerializer",
+    "PASSWORD_RESET_CONFIRM_SERIALIZER": "auth_core.accounts.recovery.PasswordResetConfirmSerializer",
 }
 
 # --- Limits (docs/security.md describes each) ----------------------------------------------
@@ -342,6 +342,8 @@ RATE_LIMITS = {
     "resend_email": "20/m/ip,100/h/ip,5/h/key,10/d/key",
     "reset_password": "20/m/ip,100/h/ip,5/h/key,10/d/key",
     "reset_password_from_key": "20/m/ip,200/h/ip",
+    # Each asks for a mail to an address of the caller's choice.
+    "change_email": "5/m/user,20/d/user",
     # By key: refreshes of one session.
     "refresh": "300/m/ip,60/m/key",
 }
@@ -391,7 +393,12 @@ PURGES = {
     "admin sessions": "auth_core.http.admin.purge",
     "unverified accounts": "auth_core.accounts.purge.purge",
     "audit events": "auth_core.audit.purge.purge",
+    "changes of address": "auth_core.accounts.email_change.purge",
+    "counters": "auth_core.throttling.counters.purge",
 }
+
+# Dotted paths of your functions(user) -> dict: what user/export/ tells besides.
+USER_EXPORTERS: list[str] = []
 
 DEFAULT_EXCEPTION_REPORTER_FILTER = "auth_core.http.errors.ReportFilter"
 

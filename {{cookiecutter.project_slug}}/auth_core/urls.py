@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from . import features, policy
+from .accounts import closing, email_change, reauthentication, recovery
 from .accounts import views as accounts
 from .http import views as http
 from .http.jwks import jwks
@@ -38,18 +39,35 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{AUTH}/sessions/<uuid:pk>/", sessions.SessionView.as_view(), name="session"),
     path(f"{policy.REFRESH_URL}/", sessions.RefreshView.as_view(), name="token_refresh"),
     path(f"{AUTH}/token/verify/", sessions.VerifyView.as_view(), name="token_verify"),
-    path(f"{AUTH}/user/", accounts.UserDetailsView.as_view(), name="rest_user_details"),
+    path(f"{AUTH}/user/", closing.AccountView.as_view(), name="rest_user_details"),
+    path(f"{AUTH}/user/export/", closing.ExportView.as_view(), name="user_export"),
+    path(
+        f"{AUTH}/reauthenticate/",
+        reauthentication.ReauthenticateView.as_view(),
+        name="reauthenticate",
+    ),
+    path(f"{AUTH}/email/change/", email_change.EmailChangeView.as_view(), name="email_change"),
+    path(
+        f"{AUTH}/email/change/confirm/",
+        email_change.EmailChangeConfirmView.as_view(),
+        name="email_change_confirm",
+    ),
+    path(
+        f"{AUTH}/email/change/undo/",
+        email_change.EmailChangeUndoView.as_view(),
+        name="email_change_undo",
+    ),
     path(
         f"{AUTH}/password/change/",
         accounts.PasswordChangeView.as_view(),
         name="rest_password_change",
     ),
     path(
-        f"{AUTH}/password/reset/", accounts.PasswordResetView.as_view(), name="rest_password_reset"
+        f"{AUTH}/password/reset/", recovery.PasswordResetView.as_view(), name="rest_password_reset"
     ),
     path(
         f"{AUTH}/password/reset/confirm/",
-        accounts.PasswordResetConfirmView.as_view(),
+        recovery.PasswordResetConfirmView.as_view(),
         name="rest_password_reset_confirm",
     ),
     path(

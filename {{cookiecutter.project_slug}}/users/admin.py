@@ -1,8 +1,9 @@
 """Users in the admin."""
 
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+
+from auth_core.accounts.admin import AccountAdmin
 
 from .models import User
 
@@ -14,7 +15,7 @@ class UserCreationForm(AdminUserCreationForm):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):
+class UserAdmin(AccountAdmin):
     add_form = UserCreationForm
     add_fieldsets = (
         (

@@ -1,14 +1,32 @@
-"""Model fields that store identifiers in one spelling, so that equal means the same account."""
+"""Fields that take identifiers in one spelling, so that equal means the same account."""
 
 import unicodedata
+from contextlib import suppress
 from typing import Any
 
+import idna
 from django.db import models
+from rest_framework import serializers
 
 
 def canonical(value: str | None) -> str | None:
-    """Fold case and compatibility forms (NFKC), trim; nothing left is None, which is unique to nobody."""
-    return unicodedata.normalize("NFKC", value).strip().lower() or None if value else None
+    """Fold case and compatibility forms (NFKC), trim; nothing left is None, which is unique to nobody.
+
+    The domain of an e-mail address becomes ASCII (IDNA 2008, UTS 46), as the mail servers know it.
+    """
+    text = unicodedata.normalize("NFKC", value).strip().lower() if value else ""
+    local, at, domain = text.rpartition("@")
+    if at and not domain.isascii():
+        with suppress(idna.IDNAError):  # no domain, which the validator says better
+            domain = idna.encode(domain, uts46=True).decode()
+    return f"{local}{at}{domain}" or None
+
+
+class AddressField(serializers.EmailField):
+    """An e-mail address in a body; validated as it is stored."""
+
+    def to_internal_value(self, data: Any) -> str:
+        return canonical(super().to_internal_value(data)) or ""
 
 
 class _CanonicalMixin:

@@ -7,6 +7,7 @@ from django.contrib.auth import get_user_model, hashers
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from rest_framework import serializers
 from rest_framework.exceptions import Throttled
@@ -99,11 +100,18 @@ def check_new_password(field: str, password: str, repeated: str, user: Any) -> N
         raise serializers.ValidationError({field: details}) from error
 
 
-def replace_password(user: Any, password: str, *, keep: AuthSession | None = None) -> bool:
-    """Store a new password and end the user's sessions but `keep`; False if another change came first."""
+def replace_password(
+    user: Any, password: str, *, keep: AuthSession | None = None, spend: QuerySet[Any] | None = None
+) -> bool:
+    """Store a new password and end the user's sessions but `keep`; False if another change came first.
+
+    `spend` selects the row that stands for the right to do so: it is deleted, by one caller only.
+    """
     before = user.password
     user.set_password(password)  # slow, so before the transaction
     with transaction.atomic():
+        if spend is not None and not spend.delete()[0]:
+            return False
         if not _swap_password(user, before):
             return False
         others = AuthSession.objects.filter(user=user)

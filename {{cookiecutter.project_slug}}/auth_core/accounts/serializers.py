@@ -3,25 +3,21 @@
 from typing import Any
 
 from allauth.account.adapter import get_adapter
-from allauth.account.forms import default_token_generator
 from allauth.account.models import EmailAddress
-from allauth.account.utils import url_str_to_user_pk
 from dj_rest_auth import serializers as base
 from dj_rest_auth.registration import serializers as registration
 from django.contrib.auth import authenticate, get_user_model
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.exceptions import Throttled
 
 from auth_core import policy
 from auth_core.audit.log import Event, record
-from auth_core.mail import outbox
-from auth_core.sessions.services import refuse_login
+from auth_core.sessions.services import refusal, refuse_login
 
-from . import mails
-from .fields import canonical
+from .fields import AddressField, canonical
 from .passwords import PasswordField, check_new_password, confirm_password, replace_password
 
 VERIFICATION_IS_MANDATORY = policy.EMAIL_VERIFICATION == "mandatory"
@@ -43,11 +39,6 @@ def email_taken() -> serializers.ValidationError:
     return serializers.ValidationError(
         {"email": [_("A user is already registered with this e-mail address.")]}, code="email_taken"
     )
-
-
-def invalid_link() -> serializers.ValidationError:
-    """One answer for a bad uid, a bad, used or expired token, and a deactivated user."""
-    return serializers.ValidationError({"token": [_("Invalid value")]}, code="invalid_link")
 
 
 class LoginSerializer(base.LoginSerializer):
@@ -138,7 +129,7 @@ class RegisterSerializer(registration.RegisterSerializer):
 
 
 class UserDetailsSerializer(base.UserDetailsSerializer):
-    """{"pk", "username", "email", "first_name", "last_name"}; pk and email are read-only."""
+    """{"pk", "username", "email", "first_name", "last_name"}; what one logs in with is read-only."""
 
     class Meta:
         model = get_user_model()
@@ -149,20 +140,9 @@ class UserDetailsSerializer(base.UserDetailsSerializer):
             "first_name",
             "last_name",
         )
-        read_only_fields = ("pk", "email")
-        extra_kwargs = (
-            {"username": {"required": True, "allow_null": False, "allow_blank": False}}
-            if HAS_USERNAMES
-            else {}
-        )
-
-    def validate_username(self, username: str) -> str:
-        name = canonical(username) or ""
-        return (
-            name
-            if self.instance and name == self.instance.username
-            else get_adapter().clean_username(name)
-        )
+        read_only_fields = ("pk", *(("username",) if HAS_USERNAMES else ()), "email")
+        # The base would ask for the name, which is only read.
+        extra_kwargs: dict[str, Any] = {}
 
     def update(self, instance: Any, validated_data: dict[str, Any]) -> Any:
         """Write the given fields only: the rest of the row may have changed meanwhile."""
@@ -171,8 +151,10 @@ class UserDetailsSerializer(base.UserDetailsSerializer):
         try:
             with transaction.atomic():
                 instance.save(update_fields=list(validated_data))
-        except IntegrityError as error:
-            raise username_taken() from error
+        except DatabaseError as error:
+            if get_user_model().objects.filter(pk=instance.pk).exists():
+                raise
+            raise refusal("session_revoked") from error  # the account was deleted meanwhile
         return instance
 
 
@@ -213,53 +195,6 @@ class PasswordChangeSerializer(serializers.Serializer):
             record(Event.PASSWORD_CHANGE, request._request, user_id=request.user.pk)
 
 
-class PasswordResetSerializer(serializers.Serializer):
-    """{"email"}; the answer is the same whether the address is known or not."""
-
-    email = serializers.EmailField()
-
-    def save(self, **kwargs: Any) -> None:
-        outbox.defer(mails.send_password_reset, email=self.validated_data["email"])
-
-
-class PasswordResetConfirmSerializer(serializers.Serializer):
-    """{"uid", "token", "new_password1", "new_password2"}; uid and token come with the mailed link."""
-
-    uid = serializers.CharField()
-    token = serializers.CharField()
-    new_password1 = PasswordField()
-    new_password2 = PasswordField()
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        users = get_user_model().objects.filter(is_active=True)
-        try:
-            user = users.get(pk=url_str_to_user_pk(attrs["uid"]))
-        except (
-            DjangoValidationError,
-            ValueError,
-            TypeError,
-            OverflowError,
-            get_user_model().DoesNotExist,
-        ):
-            user = None
-        if user is None or not default_token_generator.check_token(user, attrs["token"]):
-            raise invalid_link()
-        check_new_password("new_password2", attrs["new_password1"], attrs["new_password2"], user)
-        return {**attrs, "user": user}
-
-    def save(self, **kwargs: Any) -> Any:
-        """Replace the password; whoever read the mail also owns the address, so it counts as verified."""
-        user = self.validated_data["user"]
-        with transaction.atomic():
-            if not replace_password(user, self.validated_data["new_password1"]):
-                raise invalid_link()
-            address, _created = EmailAddress.objects.get_or_create(
-                user=user, email=user.email, defaults={"primary": True}
-            )
-            address.set_verified()
-        return user
-
-
 class VerifyEmailSerializer(serializers.Serializer):
     """{"key"} from the mailed link."""
 
@@ -269,4 +204,4 @@ class VerifyEmailSerializer(serializers.Serializer):
 class ResendEmailSerializer(serializers.Serializer):
     """{"email"}; the answer is the same whatever the address."""
 
-    email = serializers.EmailField()
+    email = AddressField()

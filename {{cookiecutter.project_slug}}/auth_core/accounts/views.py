@@ -6,7 +6,6 @@ from allauth.account import signals
 from allauth.account.models import get_emailconfirmation_model
 from dj_rest_auth.app_settings import api_settings
 from dj_rest_auth.views import PasswordChangeView as BasePasswordChangeView
-from dj_rest_auth.views import UserDetailsView as BaseUserDetailsView
 from django.db import transaction
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
@@ -134,10 +133,6 @@ class ResendEmailView(PublicEndpoint, GenericAPIView):
         return Response({"detail": _("ok")})
 
 
-class UserDetailsView(BaseUserDetailsView):
-    """The user of the access token."""
-
-
 @hide_passwords
 class PasswordChangeView(RateLimited, BasePasswordChangeView):
     """Change the password; ends the user's other sessions and mails a notice."""
@@ -157,41 +152,3 @@ class PasswordChangeView(RateLimited, BasePasswordChangeView):
         )
         outbox.notify(request.user, request._request, "account/email/password_changed")
         return response
-
-
-class PasswordResetView(PublicEndpoint, GenericAPIView):
-    """Mail a link to set a new password, as often as the limits grant; always 200."""
-
-    serializer_class = api_settings.PASSWORD_RESET_SERIALIZER
-    rate_limit = "reset_password"
-
-    @extend_schema(operation_id="password_reset", responses={200: Detail, **ERRORS_400})
-    def post(self, request: Request) -> Response:
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        # Known or not is left open here, too: only who knows the address can look for it.
-        identifier = pseudonym(serializer.validated_data["email"])
-        record(Event.PASSWORD_RESET_REQUESTED, request._request, identifier=identifier)
-        if allows("reset_password", serializer.validated_data["email"], request._request):
-            serializer.save()
-        return Response({"detail": _("Password reset e-mail has been sent.")})
-
-
-@hide_passwords
-class PasswordResetConfirmView(PublicEndpoint, GenericAPIView):
-    """Set a new password with the mailed link; ends every session, does not log in, mails a notice."""
-
-    serializer_class = api_settings.PASSWORD_RESET_CONFIRM_SERIALIZER
-    rate_limit = "reset_password_from_key"
-
-    @extend_schema(operation_id="password_reset_confirm", responses={200: Detail, **ERRORS_400})
-    def post(self, request: Request) -> Response:
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        with transaction.atomic():
-            user = serializer.save()
-            recover(user, request._request)
-            record(Event.PASSWORD_RESET, request._request, user_id=user.pk)
-        signals.password_reset.send(sender=type(user), request=request._request, user=user)
-        outbox.notify(user, request._request, "account/email/password_reset")
-        return Response({"detail": _("Password has been reset with the new password.")})

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import django
@@ -16,6 +17,7 @@ Who may call which endpoint of `auth_core`, read from its code. Written by
   that is not public; a dead token sent along changes nothing.
 - **user**: a live access token. What is read, changed or ended belongs to its user; somebody else's is answered with 404,
   for staff, too: no endpoint of the API gives an administrator more.
+- **recent user**: a user whose session logged in, or called `reauthenticate/`, within REAUTHENTICATION_MINUTES.
 - **documents**: anyone where `API_DOCUMENTS_ARE_PUBLIC`, which is development; elsewhere staff who logged in to the admin.
 - **admin**: Django's admin under `ADMIN_PATH` (empty: none), for staff with the model's permission, from `ADMIN_NETWORKS`.
 
@@ -25,7 +27,12 @@ Fields: `user/` shows and changes what `Meta.fields` and `Meta.read_only_fields`
 |---|---|---|
 """
 METHODS = ("get", "post", "put", "patch", "delete")
-WHO = {"AllowAny": "anyone", "IsAuthenticated": "user", "MayReadDocuments": "documents"}
+WHO = {
+    "AllowAny": "anyone",
+    "IsAuthenticated": "user",
+    "RecentlyAuthenticated": "recent user",
+    "MayReadDocuments": "documents",
+}
 
 Row = tuple[str, str, str]
 
@@ -38,6 +45,15 @@ def explicit_permissions(view: type[Any]) -> list[str] | None:
     own = classes[: classes.index(APIView)] if issubclass(view, APIView) else ()
     found = [vars(each)["permission_classes"] for each in own if "permission_classes" in vars(each)]
     return [permission.__name__ for permission in found[0]] if found else None
+
+
+def permissions_of(view: type[Any], method: str) -> list[str]:
+    """Return the names of the permission classes that a request of this method meets."""
+    if explicit_permissions(view) is None:
+        return ["AllowAny"]  # what is no view of DRF only reads, for everybody
+    instance = view()
+    instance.request = SimpleNamespace(method=method)
+    return [type(permission).__name__ for permission in instance.get_permissions()]
 
 
 def rows() -> Iterator[Row]:
@@ -53,12 +69,10 @@ def rows() -> Iterator[Row]:
         if isinstance(pattern, URLResolver) or issubclass(view, RedirectView):
             yield ("any", path, "admin")
             continue
-        # What is no view of DRF only reads, for everybody.
-        permissions = explicit_permissions(view) or ["AllowAny"]
-        who = " and ".join(WHO.get(name, name) for name in permissions)
         for method in METHODS:
             if hasattr(view, method) or (view is type(None) and method == "get"):
-                yield (method.upper(), path, who)
+                names = permissions_of(view, method.upper())
+                yield (method.upper(), path, " and ".join(WHO.get(name, name) for name in names))
 
 
 def table() -> str:

@@ -12,6 +12,7 @@ from traceback import format_tb
 from typing import Any
 
 from allauth.account.adapter import get_adapter
+from allauth.account.models import EmailAddress
 from allauth.core.context import request_context
 from django import VERSION
 from django.contrib.auth import get_user_model
@@ -74,13 +75,28 @@ def run_job(context: Any, job: str, arguments: dict[str, Any], language: str | N
         current_task.reset(running)
 
 
-def notify(user: Any, request: HttpRequest, template: str, **context: str) -> None:
-    """Tell a user by mail of a change to the account: when it happened and from where."""
+def notify(
+    user: Any, request: HttpRequest, template: str, *, email: str | None = None, **context: str
+) -> None:
+    """Tell a user by mail of a change to the account: when it happened and from where.
+
+    It goes to `email`, an address that the account no longer has, or else to all that it has.
+    """
     context = {**context_of(request), **context}
-    defer(send_notice, user_id=str(user.pk), template=template, context=context)
+    defer(send_notice, user_id=str(user.pk), template=template, context=context, email=email)
 
 
-def send_notice(user_id: str, template: str, context: dict[str, str]) -> None:
+def send_notice(
+    user_id: str, template: str, context: dict[str, str], email: str | None = None
+) -> None:
     user = get_user_model().objects.filter(pk=user_id).first()
-    if user is not None and user.email:
-        get_adapter().send_mail(template, user.email, {"user": user, **context})
+    for address in [email] if email else addresses_of(user):
+        get_adapter().send_mail(template, address, {"user": user, **context})
+
+
+def addresses_of(user: Any | None) -> list[str]:
+    """Return the address of a user, and every other one that was verified (NIST SP 800-63B-4, 4.2.3)."""
+    if user is None:
+        return []
+    verified = EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True)
+    return sorted({*verified, *filter(None, [user.email])})

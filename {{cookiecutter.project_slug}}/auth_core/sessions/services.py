@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeVar
 from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib.auth import get_user_model, user_logged_in
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
@@ -91,24 +91,29 @@ def start_session(user: Any, request: HttpRequest, *, amr: Iterable[str] = ("pwd
     if policy.EMAIL_VERIFICATION == "mandatory" and not user.has_verified_email:
         refuse_login("email_not_verified", request, user_id=user.pk)
     now = timezone.now()
-    with transaction.atomic():
-        if user.live_sessions >= policy.MAX_SESSIONS_PER_USER:
-            _evict_oldest(user, request)
-        session = AuthSession.objects.create(
-            user=user,
-            auth_hash=user.get_session_auth_hash(),
-            created_at=now,
-            rotated_at=now,
-            auth_time=now,
-            idle_expires_at=now + IDLE_LIFETIME,
-            absolute_expires_at=now + ABSOLUTE_LIFETIME,
-            amr=list(amr),
-            delivery=delivery().of(request),
-            network=network_of(request),
-            **context_of(request),
-        )
-        user_logged_in.send(sender=type(user), request=request, user=user)
-        _record_login(session, request)
+    try:
+        with transaction.atomic():
+            if user.live_sessions >= policy.MAX_SESSIONS_PER_USER:
+                _evict_oldest(user, request)
+            session = AuthSession.objects.create(
+                user=user,
+                auth_hash=user.get_session_auth_hash(),
+                created_at=now,
+                rotated_at=now,
+                auth_time=now,
+                idle_expires_at=now + IDLE_LIFETIME,
+                absolute_expires_at=now + ABSOLUTE_LIFETIME,
+                amr=list(amr),
+                delivery=delivery().of(request),
+                network=network_of(request),
+                **context_of(request),
+            )
+            user_logged_in.send(sender=type(user), request=request, user=user)
+            _record_login(session, request)
+    except DatabaseError:
+        if get_user_model().objects.filter(pk=user.pk).exists():
+            raise
+        refuse_login("invalid_credentials", request)  # the account was deleted meanwhile
     return TokenPair.of(session)
 
 

@@ -18,6 +18,7 @@ from rest_framework.serializers import Serializer
 
 from auth_core.http.schema import ERRORS_400_401, ERRORS_401, ERRORS_404, Detail
 from auth_core.http.views import PublicEndpoint
+from auth_core.mail import outbox
 
 from . import services
 from .authentication import SessionTokenAuthentication
@@ -116,6 +117,10 @@ class OwnSessions(GenericAPIView):
             sessions, reason, request._request, user_id=request.user.pk, session_id=request.auth.pk
         )
 
+    def notify(self) -> None:
+        request = self.request
+        outbox.notify(request.user, request._request, "account/email/sessions_ended")
+
 
 class SessionListView(OwnSessions):
     @extend_schema(
@@ -128,7 +133,8 @@ class SessionListView(OwnSessions):
     @extend_schema(operation_id="session_end_others", responses={204: None, **ERRORS_401})
     def delete(self, request: Request) -> Response:
         """End every other session of the user."""
-        self.end(self.get_queryset().exclude(pk=request.auth.pk))
+        if self.end(self.get_queryset().exclude(pk=request.auth.pk)):
+            self.notify()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -146,4 +152,5 @@ class LogoutAllView(OwnSessions):
     def post(self, request: Request) -> Response:
         """End every session of the user, this one included."""
         self.end(self.get_queryset(), RevocationReason.LOGOUT)
+        self.notify()
         return delivery().clear(request, Response({"detail": _("Successfully logged out.")}))

@@ -8,4 +8,6 @@ urlpatterns = [
     path("account/verify-email", Page.as_view(template_name="pages/verify_email.html")),
     path("account/forgot-password", Page.as_view(template_name="pages/forgot_password.html")),
     path("account/reset-password", Page.as_view(template_name="pages/reset_password.html")),
+    path("account/change-email", Page.as_view(template_name="pages/change_email.html")),
+    path("account/restore-email", Page.as_view(template_name="pages/restore_email.html")),
 ]

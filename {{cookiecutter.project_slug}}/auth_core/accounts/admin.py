@@ -1,0 +1,48 @@
+"""What an administrator may do for users in the admin; users/admin.py builds on it."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.templatetags.admin_urls import admin_urlname
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext_lazy as _
+
+from auth_core.audit.log import Event, record
+from auth_core.mail import outbox
+
+from .recovery import send_reset_mail
+
+
+class AccountAdmin(DjangoUserAdmin):
+    """Django's, but nobody sets a password for somebody who has an address (ASVS 6.4.6)."""
+
+    actions = ("send_password_reset",)
+
+    @admin.action(description=_("Mail a link to set a new password"), permissions=["change"])
+    def send_password_reset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Do what `password/reset/` does: the administrator never sees the link."""
+        users = queryset.filter(is_active=True, email__isnull=False)
+        for user in users:
+            outbox.defer(send_reset_mail, email=user.email)
+            record(
+                Event.PASSWORD_RESET_REQUESTED, request, user_id=user.pk, by=str(request.user.pk)
+            )
+        self.message_user(request, _("%d links are on their way.") % len(users), messages.SUCCESS)
+
+    def user_change_password(
+        self,
+        request: HttpRequest,
+        id: str,  # noqa: A002 - Django's name
+        form_url: str = "",
+    ) -> HttpResponse:
+        """Refuse for a user who can recover by mail; without an address an administrator must help."""
+        user = self.get_object(request, id)
+        if user is None or not user.email:
+            return super().user_change_password(request, id, form_url)
+        self.message_user(
+            request, _("Mail a link instead: the user has an address."), messages.ERROR
+        )
+        return redirect(admin_urlname(self.opts, "changelist"))  # type: ignore[arg-type]
