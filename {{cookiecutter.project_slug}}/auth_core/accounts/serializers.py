@@ -7,7 +7,6 @@ from allauth.account.models import EmailAddress
 from dj_rest_auth import serializers as base
 from dj_rest_auth.registration import serializers as registration
 from django.contrib.auth import authenticate, get_user_model
-from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import DatabaseError, IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers

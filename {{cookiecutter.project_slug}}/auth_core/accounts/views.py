@@ -18,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from auth_core import policy
-from auth_core.audit.log import Event, pseudonym, record
+from auth_core.audit.log import Event, record
 from auth_core.http.errors import all_codes
 from auth_core.http.schema import ERRORS_400, ERRORS_400_401, Detail
 from auth_core.http.views import PublicEndpoint, RateLimited
@@ -26,7 +26,6 @@ from auth_core.mail import outbox
 from auth_core.sessions import services
 from auth_core.sessions.delivery import delivery
 from auth_core.throttling.limits import allows
-from auth_core.throttling.passwords import recover
 
 from . import mails
 from .serializers import VERIFICATION_IS_MANDATORY, ResendEmailSerializer, VerifyEmailSerializer
