@@ -41,7 +41,7 @@ Request = Callable[[], Any]
 
 
 @pytest.fixture(autouse=True)
-def _as_in_production(_fast_and_clean: None) -> Iterator[None]:
+def _as_in_production(_fast: None) -> Iterator[None]:
     real = [name for name in django_settings.PASSWORD_HASHERS if "MD5" not in name]
     with override_settings(PASSWORD_HASHERS=real), outbox_is(django_settings.DATABASE_BACKEND):
         yield

@@ -52,7 +52,7 @@ pytestmark = [
 
 
 @pytest.fixture(autouse=True)
-def _outbox(_fast_and_clean: None) -> Iterator[None]:
+def _outbox(_fast: None) -> Iterator[None]:
     with outbox_is(django_settings.DATABASE_BACKEND):
         yield
 
