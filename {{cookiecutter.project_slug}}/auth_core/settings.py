@@ -433,6 +433,8 @@ LOGGING: dict[str, Any] = {
     # In place of Django's own, which write to standard error, and without format.
     "loggers": {
         "django": {"handlers": ["mail_admins"], "level": "INFO"},
+        # At DEBUG it would show what a mail is made of, links included.
+        "django.template": {"level": "INFO"},
         "django.server": {"propagate": True},
     },
 }
