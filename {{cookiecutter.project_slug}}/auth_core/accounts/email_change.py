@@ -23,7 +23,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from auth_core import policy
-from auth_core.audit.log import Event, record
+from auth_core.audit.log import Event, context_of, record
 from auth_core.http.schema import ERRORS_400, ERRORS_400_401, Detail
 from auth_core.http.views import PublicEndpoint, RateLimited
 from auth_core.mail import outbox
@@ -139,7 +139,7 @@ def apply_change(key: str, request: HttpRequest) -> None:
             _move(user, change.new_email, request)
             _end(sessions.exclude(pk=change.session_id), user, request)
             record(Event.EMAIL_CHANGED, request, user_id=user.pk, session_id=change.session_id)
-            context = outbox.origin_of(request)
+            context = context_of(request)
             outbox.defer(send_undo_mail, change_id=str(change.pk), context=context)
     except IntegrityError as error:  # somebody else took the address meanwhile
         raise invalid_key() from error
@@ -242,18 +242,19 @@ class EmailChangeView(RateLimited, GenericAPIView):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         user_id, session_id = request.user.pk, request.auth.pk
-        outbox.defer(
-            send_confirmation_mail,
-            user_id=str(user_id),
-            session_id=str(session_id),
-            email=serializer.validated_data["email"],
-        )
-        record(
-            Event.EMAIL_CHANGE_REQUESTED,
-            request._request,
-            user_id=user_id,
-            session_id=session_id,
-        )
+        with transaction.atomic():
+            outbox.defer(
+                send_confirmation_mail,
+                user_id=str(user_id),
+                session_id=str(session_id),
+                email=serializer.validated_data["email"],
+            )
+            record(
+                Event.EMAIL_CHANGE_REQUESTED,
+                request._request,
+                user_id=user_id,
+                session_id=session_id,
+            )
         return Response({"detail": _("A link was mailed to the new address.")})
 
 

@@ -105,8 +105,9 @@ class PasswordResetView(PublicEndpoint, GenericAPIView):
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        serializer.save()
-        record(Event.PASSWORD_RESET_REQUESTED, request._request)
+        with transaction.atomic():
+            serializer.save()
+            record(Event.PASSWORD_RESET_REQUESTED, request._request)
         return Response({"detail": _("Password reset e-mail has been sent.")})
 
 
@@ -164,8 +165,9 @@ class PasswordResetConfirmView(PublicEndpoint, GenericAPIView):
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        user = serializer.save()
-        record(Event.PASSWORD_RESET, request._request, user_id=user.pk)
+        with transaction.atomic():
+            user = serializer.save()
+            record(Event.PASSWORD_RESET, request._request, user_id=user.pk)
+            outbox.notify(user, request._request, "account/email/password_reset")
         signals.password_reset.send(sender=type(user), request=request._request, user=user)
-        outbox.notify(user, request._request, "account/email/password_reset")
         return Response({"detail": _("Password has been reset with the new password.")})

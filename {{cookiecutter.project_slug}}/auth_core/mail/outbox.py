@@ -23,11 +23,6 @@ def defer(job: Callable[..., None], **arguments: Any) -> None:
     transaction.on_commit(partial(job, **arguments), robust=True)
 
 
-def origin_of(request: HttpRequest) -> dict[str, str]:
-    """What a notice tells of the request that caused it: from where, and when."""
-    return {**context_of(request), "timestamp": timezone.now().isoformat(" ", "seconds")}
-
-
 def notify(
     user: Any, request: HttpRequest, template: str, *, email: str | None = None, **context: str
 ) -> None:
@@ -35,7 +30,8 @@ def notify(
 
     It goes to `email`, an address that the account no longer has, or else to all that it has.
     """
-    context = {**origin_of(request), **context}
+    timestamp = timezone.now().isoformat(" ", "seconds")
+    context = {**context_of(request), "timestamp": timestamp, **context}
     defer(send_notice, user_id=str(user.pk), template=template, context=context, email=email)
 
 
