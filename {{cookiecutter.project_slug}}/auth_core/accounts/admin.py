@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.templatetags.admin_urls import admin_urlname
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -25,11 +26,10 @@ class AccountAdmin(DjangoUserAdmin):
     def send_password_reset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Do what `password/reset/` does: the administrator never sees the link."""
         users = queryset.filter(is_active=True, email__isnull=False)
-        for user in users:
-            outbox.defer(send_reset_mail, email=user.email)
-            record(
-                Event.PASSWORD_RESET_REQUESTED, request, user_id=user.pk, by=str(request.user.pk)
-            )
+        with transaction.atomic():
+            for user in users:
+                outbox.defer(send_reset_mail, email=user.email)
+                record(Event.PASSWORD_RESET_REQUESTED, request, user_id=user.pk)
         self.message_user(request, _("%d links are on their way.") % len(users), messages.SUCCESS)
 
     def user_change_password(

@@ -96,13 +96,26 @@ class ExportedEmailChangeSerializer(serializers.ModelSerializer):
 class ExportedSessionSerializer(serializers.ModelSerializer):
     class Meta:
         model = AuthSession
-        exclude = ("user", "auth_hash")
+        fields = (
+            "id",
+            "created_at",
+            "rotated_at",
+            "idle_expires_at",
+            "absolute_expires_at",
+            "revoked_at",
+            "revoked_reason",
+            "delivery",
+            "amr",
+            "auth_time",
+            "ip",
+            "user_agent",
+        )
 
 
 class ExportedEventSerializer(serializers.ModelSerializer):
     class Meta:
         model = AuditEvent
-        exclude = ("user_id",)
+        fields = ("time", "event", "session_id", "ip", "user_agent", "request_id", "detail")
 
 
 class ExportSerializer(serializers.Serializer):

@@ -242,18 +242,19 @@ class EmailChangeView(RateLimited, GenericAPIView):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         user_id, session_id = request.user.pk, request.auth.pk
-        outbox.defer(
-            send_confirmation_mail,
-            user_id=str(user_id),
-            session_id=str(session_id),
-            email=serializer.validated_data["email"],
-        )
-        record(
-            Event.EMAIL_CHANGE_REQUESTED,
-            request._request,
-            user_id=user_id,
-            session_id=session_id,
-        )
+        with transaction.atomic():
+            outbox.defer(
+                send_confirmation_mail,
+                user_id=str(user_id),
+                session_id=str(session_id),
+                email=serializer.validated_data["email"],
+            )
+            record(
+                Event.EMAIL_CHANGE_REQUESTED,
+                request._request,
+                user_id=user_id,
+                session_id=session_id,
+            )
         return Response({"detail": _("A link was mailed to the new address.")})
 
 

@@ -1,32 +1,26 @@
-"""Fields that take identifiers in one spelling, so that equal means the same account."""
+"""Model fields that store identifiers in one spelling, so that equal means the same account."""
 
 import unicodedata
 from contextlib import suppress
 from typing import Any
 
-import idna
+from django.core.validators import EmailValidator, RegexValidator
 from django.db import models
+from django.utils.encoding import punycode
 from rest_framework import serializers
 
 
 def canonical(value: str | None) -> str | None:
-    """Fold case and compatibility forms (NFKC), trim; nothing left is None, which is unique to nobody.
+    """Fold case and compatibility forms (NFKC), trim, write a domain in ASCII (IDNA), as mail to it does.
 
-    The domain of an e-mail address becomes ASCII (IDNA 2008, UTS 46), as the mail servers know it.
+    Nothing left is None, which is unique to nobody.
     """
-    text = unicodedata.normalize("NFKC", value).strip().lower() if value else ""
-    local, at, domain = text.rpartition("@")
+    folded = unicodedata.normalize("NFKC", value or "").strip().lower()
+    name, at, domain = folded.rpartition("@")
     if at and not domain.isascii():
-        with suppress(idna.IDNAError):  # no domain, which the validator says better
-            domain = idna.encode(domain, uts46=True).decode()
-    return f"{local}{at}{domain}" or None
-
-
-class AddressField(serializers.EmailField):
-    """An e-mail address in a body; validated as it is stored."""
-
-    def to_internal_value(self, data: Any) -> str:
-        return canonical(super().to_internal_value(data)) or ""
+        with suppress(UnicodeError):  # no domain: the validator refuses it
+            folded = f"{name}@{punycode(domain)}"
+    return folded or None
 
 
 class _CanonicalMixin:
@@ -49,4 +43,17 @@ class CanonicalCharField(_CanonicalMixin, models.CharField):
 
 
 class CanonicalEmailField(_CanonicalMixin, models.EmailField):
-    pass
+    # Django's validator, which ignores case, takes a dotless i for an I.
+    default_validators = [
+        *models.EmailField.default_validators,
+        RegexValidator(r"\A[ -~]+\Z", EmailValidator.message, code="invalid"),
+    ]
+
+
+class AddressField(serializers.EmailField):
+    """An e-mail address in a body; validated as it is stored."""
+
+    default_validators = CanonicalEmailField.default_validators
+
+    def to_internal_value(self, data: Any) -> str:
+        return canonical(super().to_internal_value(data)) or ""

@@ -58,11 +58,12 @@ class ReauthenticateView(GenericAPIView):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         session = request.auth
-        AuthSession.objects.filter(pk=session.pk).update(auth_time=timezone.now())
-        record(
-            Event.REAUTHENTICATED,
-            request._request,
-            user_id=request.user.pk,
-            session_id=session.pk,
-        )
+        with transaction.atomic():
+            AuthSession.objects.filter(pk=session.pk).update(auth_time=timezone.now())
+            record(
+                Event.REAUTHENTICATED,
+                request._request,
+                user_id=request.user.pk,
+                session_id=session.pk,
+            )
         return Response({"detail": _("ok")})

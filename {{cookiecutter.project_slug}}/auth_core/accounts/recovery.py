@@ -107,10 +107,13 @@ class PasswordResetView(PublicEndpoint, GenericAPIView):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         email = serializer.validated_data["email"]
-        # Known or not is left open here, too: only who knows the address can look for it.
-        record(Event.PASSWORD_RESET_REQUESTED, request._request, identifier=pseudonym(email))
-        if allows("reset_password", email, request._request):
-            serializer.save()
+        # Counted whatever becomes of the mail.
+        granted = allows("reset_password", email, request._request)
+        with transaction.atomic():
+            # Known or not is left open here, too: only who knows the address can look for it.
+            record(Event.PASSWORD_RESET_REQUESTED, request._request, identifier=pseudonym(email))
+            if granted:
+                serializer.save()
         return Response({"detail": _("Password reset e-mail has been sent.")})
 
 
@@ -172,6 +175,6 @@ class PasswordResetConfirmView(PublicEndpoint, GenericAPIView):
             user = serializer.save()
             recover(user, request._request)
             record(Event.PASSWORD_RESET, request._request, user_id=user.pk)
+            outbox.notify(user, request._request, "account/email/password_reset")
         signals.password_reset.send(sender=type(user), request=request._request, user=user)
-        outbox.notify(user, request._request, "account/email/password_reset")
         return Response({"detail": _("Password has been reset with the new password.")})

@@ -43,6 +43,7 @@ def email_taken() -> serializers.ValidationError:
 class LoginSerializer(base.LoginSerializer):
     """{"username" and/or "email", "password"} as the policy's login_with has it."""
 
+    email = AddressField(required=False, allow_blank=True)
     password = PasswordField()
 
     def get_fields(self) -> dict[str, serializers.Field]:
