@@ -242,6 +242,11 @@ def registration(**changes: Any) -> dict[str, Any]:
     return {**body, **changes}
 
 
+def forget_uses() -> None:
+    """Let every limit begin anew."""
+    cache.clear()
+
+
 def outbox_is(backend: str) -> override_settings:
     """Have mails go through another backend of Django Tasks."""
     default = {**django_settings.TASKS["default"], "BACKEND": backend}
@@ -302,7 +307,7 @@ def _fast_and_clean() -> Iterator[None]:
         override_settings(PASSWORD_HASHERS=[fast, *django_settings.PASSWORD_HASHERS]),
         outbox_is(django_settings.IMMEDIATE_BACKEND),
     ):
-        cache.clear()
+        forget_uses()
         yield
 
 
