@@ -45,10 +45,11 @@ DEPENDENCIES: Final = set(
     """
     allauth anymail argon2 argon2_cffi corsheaders cryptography dj_rest_auth django
     django_allauth django_anymail django_cors_headers django_environ django_rest_framework
-    django_stubs django_stubs_ext djangorestframework djangorestframework_simplejwt
-    djangorestframework_stubs drf_spectacular drf_spectacular_sidecar environ gunicorn httpx jwt
-    mypy psycopg psycopg_binary pyjwt pytest pytest_django pytest_xdist redis rest_framework
-    rest_framework_simplejwt ruff schemathesis time_machine uv whitenoise
+    django_stubs django_stubs_ext django_tasks django_tasks_db djangorestframework
+    djangorestframework_simplejwt djangorestframework_stubs drf_spectacular
+    drf_spectacular_sidecar environ gunicorn httpx jwt mypy psycopg psycopg_binary pyjwt pytest
+    pytest_django pytest_xdist redis rest_framework rest_framework_simplejwt ruff schemathesis
+    time_machine uv whitenoise
     """.split()
 )
 

@@ -3,7 +3,8 @@
 import email
 import email.policy
 import http.client
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -92,10 +93,23 @@ def test_a_user_lives(answers: Answers, bake: Bake, home: Path, inbox: tuple[Inb
     assert set(received.recipients) == {"ada@example.com"}
 
 
+@contextmanager
+def mail_worker(
+    project: BakedProject, home: Path, environment: Mapping[str, str]
+) -> Iterator[None]:
+    command = [str(home / "bin" / "python"), "manage.py", "mailworker", "--interval", "0.1"]
+    process = subprocess.Popen(command, cwd=project.path, env=environment)
+    try:
+        yield
+    finally:
+        process.terminate()
+        assert process.wait(timeout=20) == 0
+
+
 def test_a_user_lives_in_production(
     bake: Bake, home: Path, inbox: tuple[Inbox, str], database: str, redis: str
 ) -> None:
-    """gunicorn behind a proxy that ends TLS, PostgreSQL, Redis, SMTP."""
+    """gunicorn behind a proxy that ends TLS, a mail worker, PostgreSQL, Redis, SMTP."""
     project = bake(**VARIANTS["preset spa"])
     received, email_url = inbox
     project.make(".env", home)
@@ -115,7 +129,11 @@ def test_a_user_lives_in_production(
     command = [str(home / "bin" / "gunicorn"), "config.wsgi", "--workers", "2"]
     command += ["--bind", f"127.0.0.1:{port}"]
     proxied = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}
-    with serving(command, project.path, clean_environment(**variables), port):
+    environment = clean_environment(**variables)
+    with (
+        mail_worker(project, home, environment),
+        serving(command, project.path, environment, port),
+    ):
         plain = Client(f"http://127.0.0.1:{port}")
         path = f"/{project.answers['auth_url_prefix']}/user/"
         plain.send("Plain http is refused", "GET", path, expect=http.client.FORBIDDEN)

@@ -32,6 +32,7 @@ from django.test import Client, TestCase, override_settings
 from django.urls import reverse
 
 from auth_core import policy
+from auth_core.throttling.models import Counter
 
 PASSWORD = "correct horse battery staple"
 OTHER_PASSWORD = "four wholly different words"
@@ -242,6 +243,11 @@ def registration(**changes: Any) -> dict[str, Any]:
     if policy.LOGIN_WITH != "email":
         body["username"] = name
     return {**body, **changes}
+
+
+def forget_uses() -> None:
+    """Let the limits begin anew."""
+    Counter.objects.all().delete()
 
 
 def outbox_is(backend: str) -> override_settings:

@@ -69,10 +69,9 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def started(
+def _started(
     command: list[str], log: Path, variables: dict[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `python COMMAND...` in the project meanwhile."""
     with log.open("w") as file:
         process = subprocess.Popen(  # noqa: S603
             [sys.executable, *command],
@@ -98,8 +97,7 @@ def wait_until(condition: Callable[[], T], log: Path) -> T:
     raise TimeoutError(log.read_text())
 
 
-def wait_for(log: Path, pattern: str) -> int:
-    """Wait for a line of the log; return the number that its first group is."""
+def _wait_for(log: Path, pattern: str) -> int:
     found = wait_until(lambda: re.search(pattern, log.read_text()), log)
     assert found
     return int(found.group(1))
@@ -111,8 +109,8 @@ def gunicorn(folder: Path, overrides: str = "", **variables: str) -> Iterator[in
     log, config = folder / "gunicorn.log", folder / "config.py"
     config.write_text((BASE_DIR / "gunicorn.conf.py").read_text() + overrides)
     command = ["-m", "gunicorn", "config.wsgi", "--config", str(config), "--bind", "127.0.0.1:0"]
-    with started(command, log, variables):
-        port = wait_for(log, r"Listening at: http://127\.0\.0\.1:(\d+)")
+    with _started(command, log, variables):
+        port = _wait_for(log, r"Listening at: http://127\.0\.0\.1:(\d+)")
         send(port, request("GET", "/health/live"), timeout=60)  # until a worker is up
         yield port
 
@@ -124,8 +122,15 @@ def runserver(folder: Path, **variables: str) -> Iterator[int]:
         port = free.getsockname()[1]
     log = folder / "runserver.log"
     command = ["-u", "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
-    with started(command, log, variables):
-        yield wait_for(log, r"server at http://127\.0\.0\.1:(\d+)")
+    with _started(command, log, variables):
+        yield _wait_for(log, r"server at http://127\.0\.0\.1:(\d+)")
+
+
+@contextmanager
+def manage(log: Path, *command: str, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `manage.py COMMAND...` meanwhile."""
+    with _started(["-u", "manage.py", *command], log, variables) as process:
+        yield process
 
 
 def send(port: int, raw: bytes, *, timeout: float = 10) -> bytes:

@@ -23,6 +23,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from django_tasks_db.compat import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
@@ -30,9 +31,10 @@ from auth_core import env, policy, testing
 from auth_core.accounts import mails
 from auth_core.accounts.adapter import frontend_link
 from auth_core.contract.mail_server import MailServer, free_port
-from auth_core.contract.processes import database_url, started, wait_for, wait_until
+from auth_core.contract.processes import database_url, manage, wait_until
 from auth_core.mail import outbox
 from auth_core.mail.management.commands.mailworker import Worker, delay_after, take_up_again
+from auth_core.mail.purge import KEPT, purge
 from auth_core.testing import DELIVERIES, Account, Api, link_secrets, outbox_is, registration
 
 HURRIED = """
@@ -40,7 +42,6 @@ from config.settings import *
 TASKS["default"]["BACKEND"] = DATABASE_BACKEND
 MAIL_RETRY_SECONDS = 0.1
 MAIL_RETRY_MAX_SECONDS = 0.5
-MAIL_LEASE_SECONDS = 1
 """
 MAILS_AT_REGISTRATION = policy.REGISTRATION == "open" and policy.EMAIL_VERIFICATION != "none"
 
@@ -52,7 +53,7 @@ pytestmark = [
 
 
 @pytest.fixture(autouse=True)
-def _outbox(_fast: None) -> Iterator[None]:
+def _outbox() -> Iterator[None]:
     with outbox_is(django_settings.DATABASE_BACKEND):
         yield
 
@@ -72,7 +73,7 @@ class Processes:
             "EMAIL_URL": f"smtp://127.0.0.1:{self.mail_port}",
             "CACHE_URL": "locmem://",
         }
-        return started(["-u", "manage.py", *command], self.log, variables)
+        return manage(self.log, *command, **variables)
 
     def worker(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
         return self.started("mailworker", "--interval", "0.1")
@@ -81,7 +82,7 @@ class Processes:
     def web_server(self, monkeypatch: Any) -> Iterator[subprocess.Popen[bytes]]:
         port = free_port()
         with self.started("runserver", "--noreload", f"127.0.0.1:{port}") as process:
-            wait_for(self.log, r"server at http://127\.0\.0\.1:(\d+)")
+            self.until(lambda: "server at http" in self.log.read_text())
             monkeypatch.setattr(testing, "BASE_URL", f"http://127.0.0.1:{port}")
             yield process
         monkeypatch.setattr(testing, "BASE_URL", "")
@@ -155,7 +156,7 @@ def test_a_mail_server_that_never_answers(api: Api, account: Account, processes:
 
 
 def test_killed_between_commit_and_mail(
-    monkeypatch: Any, account: Account, processes: Processes
+    monkeypatch: Any, settings: Any, account: Account, processes: Processes
 ) -> None:
     """REL-04: kill -9 of the web server, then of a worker that was sending: each mail once, no second user."""
     server, hold, newcomer = MailServer(), Event(), registration()
@@ -175,8 +176,11 @@ def test_killed_between_commit_and_mail(
         hold.set()
         assert DBTaskResult.objects.running().count() == 1
         server.accepts = lambda: True
-        with processes.worker():
-            processes.until(all_sent)
+        use_mail_server(settings, processes.mail_port)
+        settings.MAIL_LEASE_SECONDS = 0
+        take_up_again()
+        work()  # the next worker
+    assert all_sent()
     assert server.recipients() == expected
     assert users.count() == 1 + MAILS_AT_REGISTRATION
 
@@ -356,6 +360,18 @@ def test_an_interrupted_attempt_is_no_failure(
     clock.shift(11)
     work()
     assert len(mailbox) == 1
+
+
+def test_tasks_that_are_done_are_purged(api: Api, account: Account, clock: Any) -> None:
+    """Sent or given up, a week later; what is still to be sent stays."""
+    for status in ("SUCCESSFUL", "FAILED", "READY"):
+        api.post("rest_password_reset", {"email": account.user.email})
+        row = DBTaskResult.objects.get(status="READY", finished_at=None)
+        DBTaskResult.objects.filter(pk=row.pk).update(status=status, finished_at=timezone.now())
+    DBTaskResult.objects.filter(status="READY").update(finished_at=None)
+    assert purge(timezone.now()) == 0
+    assert purge(timezone.now() + KEPT + timedelta(seconds=1)) == 2
+    assert DBTaskResult.objects.get().status == "READY"
 
 
 def test_no_worker_without_an_outbox() -> None:

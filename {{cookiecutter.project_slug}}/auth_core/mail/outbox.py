@@ -47,7 +47,7 @@ def defer(job: Callable[..., None], **arguments: Any) -> None:
 
     A job is a function of a module; its arguments are JSON without any secret: it makes links and
     looks up addresses itself, so that a known and an unknown address cost the request the same.
-    It may run again after a failure.
+    It may run again after a failure, so let it send one mail.
     """
     path, language = f"{job.__module__}.{job.__qualname__}", translation.get_language()
     enqueue = partial(run_job.enqueue, path, arguments, language)
@@ -80,23 +80,20 @@ def notify(
 ) -> None:
     """Tell a user by mail of a change to the account: when it happened and from where.
 
-    It goes to `email`, an address that the account no longer has, or else to all that it has.
+    It goes to `email`, an address that the account no longer has, or else to all that it has; each
+    mail is a task of its own, so that no address waits for another or gets a mail again because of it.
     """
     context = {**context_of(request), **context}
-    defer(send_notice, user_id=str(user.pk), template=template, context=context, email=email)
-
-
-def send_notice(
-    user_id: str, template: str, context: dict[str, str], email: str | None = None
-) -> None:
-    user = get_user_model().objects.filter(pk=user_id).first()
     for address in [email] if email else addresses_of(user):
-        get_adapter().send_mail(template, address, {"user": user, **context})
+        defer(send_notice, email=address, user_id=str(user.pk), template=template, context=context)
 
 
-def addresses_of(user: Any | None) -> list[str]:
+def addresses_of(user: Any) -> list[str]:
     """Return the address of a user, and every other one that was verified (NIST SP 800-63B-4, 4.2.3)."""
-    if user is None:
-        return []
     verified = EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True)
     return sorted({*verified, *filter(None, [user.email])})
+
+
+def send_notice(email: str, user_id: str, template: str, context: dict[str, str]) -> None:
+    user = get_user_model().objects.filter(pk=user_id).first()
+    get_adapter().send_mail(template, email, {"user": user, **context})
