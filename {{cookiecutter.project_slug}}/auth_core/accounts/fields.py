@@ -1,14 +1,25 @@
 """Model fields that store identifiers in one spelling, so that equal means the same account."""
 
 import unicodedata
+from contextlib import suppress
 from typing import Any
 
+from django.core.validators import EmailValidator, RegexValidator
 from django.db import models
+from django.utils.encoding import punycode
 
 
 def canonical(value: str | None) -> str | None:
-    """Fold case and compatibility forms (NFKC), trim; nothing left is None, which is unique to nobody."""
-    return unicodedata.normalize("NFKC", value).strip().lower() or None if value else None
+    """Fold case and compatibility forms (NFKC), trim, write a domain in ASCII (IDNA), as mail to it does.
+
+    Nothing left is None, which is unique to nobody.
+    """
+    folded = unicodedata.normalize("NFKC", value or "").strip().lower()
+    name, at, domain = folded.rpartition("@")
+    if at and not domain.isascii():
+        with suppress(UnicodeError):  # no domain: the validator refuses it
+            folded = f"{name}@{punycode(domain)}"
+    return folded or None
 
 
 class _CanonicalMixin:
@@ -31,4 +42,8 @@ class CanonicalCharField(_CanonicalMixin, models.CharField):
 
 
 class CanonicalEmailField(_CanonicalMixin, models.EmailField):
-    pass
+    # Django's validator, which ignores case, takes a dotless i for an I.
+    default_validators = [
+        *models.EmailField.default_validators,
+        RegexValidator(r"\A[ -~]+\Z", EmailValidator.message, code="invalid"),
+    ]
