@@ -53,7 +53,7 @@ def context_of(request: HttpRequest) -> dict[str, str]:
 
 
 def record(
-    event: Event,
+    event: StrEnum,
     request: HttpRequest | None = None,
     *,
     user_id: Any = None,
