@@ -376,6 +376,18 @@ ACCOUNT_SIGNUP_FIELDS = [
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None if policy.LOGIN_WITH == "email" else "username"
 ACCOUNT_USERNAME_VALIDATORS = "auth_core.accounts.validators.username_validators"
 ACCOUNT_PRESERVE_USERNAME_CASING = False
+# Nobody takes these for themselves: roles (RFC 2142), staff, hosts, paths, and words that programs
+# read as no name at all. An administrator may still give one.
+ACCOUNT_USERNAME_BLACKLIST = [
+    "abuse", "account", "accounts", "admin", "administrator", "all", "anonymous", "api", "auth",
+    "billing", "cdn", "contact", "docs", "email", "everyone", "false", "ftp", "health", "help",
+    "helpdesk", "hostmaster", "imap", "info", "localhost", "login", "logout", "mail",
+    "mailer-daemon", "marketing", "me", "media", "moderator", "news", "nil", "no-reply", "nobody",
+    "noc", "none", "noreply", "null", "official", "owner", "password", "pop", "postmaster",
+    "register", "root", "sales", "security", "self", "service", "signup", "smtp", "staff",
+    "static", "support", "sysadmin", "system", "team", "true", "undefined", "usenet", "user",
+    "users", "uucp", "webmaster", "www",
+]  # fmt: skip
 ACCOUNT_UNIQUE_EMAIL = True
 ACCOUNT_EMAIL_VERIFICATION = policy.EMAIL_VERIFICATION
 ACCOUNT_EMAIL_CONFIRMATION_EXPIRE_DAYS = policy.EMAIL_VERIFICATION_HOURS / 24

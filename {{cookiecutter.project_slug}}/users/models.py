@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
-from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
 from auth_core import policy
@@ -35,14 +34,15 @@ class User(AbstractUser):
 
     class Meta(AbstractUser.Meta):
         constraints: ClassVar = [
-            # Case-insensitive for whoever writes past Django, too (unique alone would let "Ann" beside "ann").
+            # For whoever writes past Django, too: unique alone would let "Ann" beside "ann", and
+            # lower() would let what only looks like it. ASCII without capitals has one spelling.
             models.CheckConstraint(
-                condition=models.Q(username=Lower("username")),
-                name="users_username_is_lower_case",
+                condition=models.Q(username__regex=r"\A[a-z0-9][a-z0-9._+-]*\Z"),
+                name="users_username_is_canonical",
             ),
             models.CheckConstraint(
-                condition=models.Q(email=Lower("email")),
-                name="users_email_is_lower_case",
+                condition=models.Q(email__regex=r"\A[ -@\[-~]+\Z"),
+                name="users_email_is_canonical",
             ),
         ]
 

@@ -8,6 +8,7 @@ from urllib.parse import urlencode, urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.core.mail import EmailMessage
 from django.http import HttpRequest
@@ -27,6 +28,10 @@ def frontend_link(page: str, **secrets: str) -> str:
 class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return policy.REGISTRATION == "open"
+
+    def clean_email(self, email: str) -> str:
+        """Return an address as it is stored; raise ValidationError for what is none, or too long."""
+        return str(get_user_model()._meta.get_field("email").clean(email, None))
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """Return the address that TRUSTED_PROXIES vouches for, or else the peer's own.

@@ -87,15 +87,13 @@ class RegisterSerializer(registration.RegisterSerializer):
         return get_adapter().clean_username(canonical(username) or "", shallow=True)
 
     def validate_email(self, email: str) -> str:
-        return get_adapter().clean_email(canonical(email) or "")
+        return get_adapter().clean_email(email)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         users = get_user_model().objects
         username, email = attrs.get("username"), attrs.get("email")
-        if (
-            username
-            and users.filter(username=username).exclude(pk__in=self._abandoned(email)).exists()
-        ):
+        abandoned = self._abandoned(email).values("user")
+        if username and users.filter(username=username).exclude(pk__in=abandoned).exists():
             raise username_taken()
         if email and not VERIFICATION_IS_MANDATORY and users.filter(email=email).exists():
             raise email_taken()
@@ -105,27 +103,46 @@ class RegisterSerializer(registration.RegisterSerializer):
 
     @staticmethod
     def _abandoned(email: str | None) -> Any:
-        """Select the registration of an address that was never verified: it owns neither address nor name."""
-        pending = EmailAddress.objects.filter(email=email, verified=False)
-        users = get_user_model().objects.filter(
-            email=email, last_login=None, emailaddress__in=pending
+        """Select the registration of an address that was never verified: it owns neither address nor name.
+
+        Not one that ever logged in, or that an administrator has deactivated.
+        """
+        pending = EmailAddress.objects.filter(
+            email=email,
+            verified=False,
+            user__email=email,
+            user__last_login=None,
+            user__is_active=True,
         )
-        return users if email and VERIFICATION_IS_MANDATORY else users.none()
+        return pending if email and VERIFICATION_IS_MANDATORY else pending.none()
+
+    def build_user(self, request: Any) -> None:
+        """Make the user, unsaved: hashing takes long, and no transaction should wait for it."""
+        self.cleaned_data = self.get_cleaned_data()
+        adapter = get_adapter(request)
+        self.user = adapter.save_user(request, adapter.new_user(request), self, commit=False)
 
     def save(self, request: Any) -> Any | None:
-        """Create the user; return None, in the same time, where the address has an owner already."""
+        """Store the user that was built; return None where a mail must tell that the address has an owner."""
+        users, email = get_user_model().objects, self.validated_data.get("email")
         try:
             with transaction.atomic():
-                self._abandoned(self.validated_data.get("email")).delete()
-                return super().save(request)
+                # Locked, so that one whose link is followed at this moment is not deleted.
+                abandoned = self._abandoned(email).select_for_update(of=("self",))
+                users.filter(pk__in=[each.user_id for each in abandoned]).delete()
+                self.user.save(force_insert=True)
         except IntegrityError as error:
-            if VERIFICATION_IS_MANDATORY and self._email_is_taken():
-                return None
-            raise (email_taken() if self._email_is_taken() else username_taken()) from error
-
-    def _email_is_taken(self) -> bool:
-        email = self.validated_data.get("email")
-        return bool(email) and get_user_model().objects.filter(email=email).exists()
+            if email and users.filter(email=email).exists():
+                if VERIFICATION_IS_MANDATORY:
+                    return None
+                raise email_taken() from error
+            if HAS_USERNAMES and users.filter(username=self.user.username).exists():
+                raise username_taken() from error
+            raise
+        if email:
+            EmailAddress.objects.create(user=self.user, email=email, primary=True)
+        self.custom_signup(request, self.user)
+        return self.user
 
 
 class UserDetailsSerializer(base.UserDetailsSerializer):

@@ -3,16 +3,18 @@
 from typing import Any
 
 from allauth.account import signals
-from allauth.account.models import get_emailconfirmation_model
+from allauth.account.adapter import get_adapter
+from allauth.account.models import EmailAddress, get_emailconfirmation_model
 from dj_rest_auth.app_settings import api_settings
 from dj_rest_auth.views import PasswordChangeView as BasePasswordChangeView
 from django.db import transaction
+from django.http import HttpRequest
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -65,25 +67,40 @@ class LoginView(PublicEndpoint, GenericAPIView):
 
 @hide_passwords
 class RegisterView(PublicEndpoint, GenericAPIView):
-    """Register: 201 with a token pair and the user, or, where the address must be verified first, a sentence."""
+    """Register: 201 with a token pair and the user, or, where the address must be verified first, a sentence.
+
+    403 with the code `registration_closed` where the adapter's is_open_for_signup says so.
+    """
 
     serializer_class = api_settings.REGISTER_SERIALIZER
     rate_limit = "signup"
+
+    def before_counting(self, request: Request) -> None:
+        super().before_counting(request)
+        if not self.is_open(request._request):
+            raise PermissionDenied(_("Registration is closed."), code="registration_closed")
+
+    def is_open(self, request: HttpRequest) -> bool:
+        return bool(get_adapter(request).is_open_for_signup(request))
 
     @extend_schema(
         operation_id="register",
         responses={201: Detail if VERIFICATION_IS_MANDATORY else LoginAnswer, **ERRORS_400},
     )
-    @transaction.atomic
     def post(self, request: Request) -> Response:
         serializer: Any = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         http_request = request._request
-        user = serializer.save(http_request)
-        if user is not None:
-            record(Event.USER_CREATED, http_request, user_id=user.pk)
-            signals.user_signed_up.send(sender=type(user), request=http_request, user=user)
-        email = serializer.validated_data.get("email")
+        serializer.build_user(http_request)
+        with transaction.atomic():  # whatever fails from here on, no half of an account is left
+            user = serializer.save(http_request)
+            if user is not None:
+                record(Event.USER_CREATED, http_request, user_id=user.pk)
+                signals.user_signed_up.send(sender=type(user), request=http_request, user=user)
+            return self.answer(http_request, user, serializer.validated_data.get("email"))
+
+    def answer(self, http_request: HttpRequest, user: Any | None, email: str | None) -> Response:
+        """Mail the link, and log in where that need not be followed first."""
         mails_follow = email and policy.EMAIL_VERIFICATION != "none"
         if mails_follow and allows("signup", email, http_request):
             user_id = None if user is None else str(user.pk)
@@ -107,13 +124,21 @@ class VerifyEmailView(PublicEndpoint, GenericAPIView):
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        confirmation = get_emailconfirmation_model().from_key(serializer.validated_data["key"])
         with transaction.atomic():
-            if confirmation is None or not confirmation.confirm(request._request):
+            confirmation = get_emailconfirmation_model().from_key(serializer.validated_data["key"])
+            if not self._is_pending(confirmation) or not confirmation.confirm(request._request):
                 raise ValidationError({"key": [_("Invalid or expired key.")]}, code="invalid_key")
             user_id = confirmation.email_address.user_id
             record(Event.EMAIL_VERIFIED, request._request, user_id=user_id)
         return Response({"detail": _("ok")})
+
+    @staticmethod
+    def _is_pending(confirmation: Any) -> bool:
+        """Lock the address: its link is followed once, and not while its registration is replaced."""
+        if confirmation is None:
+            return False
+        pending = EmailAddress.objects.select_for_update().filter(verified=False)
+        return pending.filter(pk=confirmation.email_address.pk).first() is not None
 
 
 class ResendEmailView(PublicEndpoint, GenericAPIView):
@@ -126,7 +151,7 @@ class ResendEmailView(PublicEndpoint, GenericAPIView):
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        email = serializer.validated_data["email"].lower()
+        email = serializer.validated_data["email"]
         if allows("resend_email", email, request._request):
             outbox.defer(mails.send_verification, email=email)
         return Response({"detail": _("ok")})

@@ -89,7 +89,7 @@ def pseudonym(identifier: str) -> str:
 
 
 def record(
-    event: Event,
+    event: StrEnum,
     request: HttpRequest | None = None,
     *,
     user_id: Any = None,

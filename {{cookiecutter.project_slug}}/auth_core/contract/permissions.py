@@ -16,8 +16,9 @@ Who may call which endpoint of `auth_core`, read from its code. Written by
 - **anyone**: no token needed. The endpoint proves identity itself (a password, a token, a mailed key), or tells nothing
   that is not public; a dead token sent along changes nothing.
 - **user**: a live access token. What is read, changed or ended belongs to its user; somebody else's is answered with 404,
-  for staff, too: no endpoint of the API gives an administrator more.
+  for staff, too: no endpoint gives an administrator more, but for those marked so.
 - **recent user**: a user whose session logged in, or called `reauthenticate/`, within REAUTHENTICATION_MINUTES.
+- **staff**: the same of a user with `is_staff`, where a feature that was chosen has such endpoints.
 - **documents**: anyone where `API_DOCUMENTS_ARE_PUBLIC`, which is development; elsewhere staff who logged in to the admin.
 - **admin**: Django's admin under `ADMIN_PATH` (empty: none), for staff with the model's permission, from `ADMIN_NETWORKS`.
 
@@ -31,6 +32,7 @@ WHO = {
     "AllowAny": "anyone",
     "IsAuthenticated": "user",
     "RecentlyAuthenticated": "recent user",
+    "IsAdminUser": "staff",
     "MayReadDocuments": "documents",
 }
 

@@ -34,13 +34,21 @@ from schemathesis.specs.openapi import checks
 from auth_core import policy
 from auth_core.accounts.validators import username_validators
 from auth_core.http.middleware import BodyLimitMiddleware
-from auth_core.testing import Account, Answer, Api, registration
+from auth_core.testing import BASE_URL, Account, Answer, Api, registration
 from auth_core.throttling.models import Counter
 
 pytestmark = pytest.mark.django_db
 
 LIMIT = 65_536
 BOM = b"\xef\xbb\xbf"
+
+
+@pytest.fixture
+def account(account: Account) -> Account:
+    """Somebody of staff, so that every operation that features add can be called."""
+    if not BASE_URL:
+        get_user_model().objects.filter(pk=account.user.pk).update(is_staff=True)
+    return account
 
 
 @cache

@@ -785,7 +785,7 @@ def test_nothing_is_cached(api: Api, account: Account) -> None:
     assert said == dict.fromkeys(answers, "no-store")
 
 
-@pytest.mark.skipif(policy.REGISTRATION != "open", reason="registration is closed by the policy")
+@pytest.mark.skipif(policy.REGISTRATION != "open", reason="registration is not open")
 @pytest.mark.inside
 def test_a_registration_is_not_cached(api: Api) -> None:
     """TOK-22: nor is the answer to a registration, which may carry tokens."""

@@ -3,7 +3,6 @@
 import uuid
 
 import django.core.validators
-import django.db.models.functions.text
 import django.utils.timezone
 from django.db import migrations, models
 
@@ -126,16 +125,12 @@ class Migration(migrations.Migration):
                 "abstract": False,
                 "constraints": [
                     models.CheckConstraint(
-                        condition=models.Q(
-                            ("username", django.db.models.functions.text.Lower("username"))
-                        ),
-                        name="users_username_is_lower_case",
+                        condition=models.Q(("username__regex", "\\A[a-z0-9][a-z0-9._+-]*\\Z")),
+                        name="users_username_is_canonical",
                     ),
                     models.CheckConstraint(
-                        condition=models.Q(
-                            ("email", django.db.models.functions.text.Lower("email"))
-                        ),
-                        name="users_email_is_lower_case",
+                        condition=models.Q(("email__regex", "\\A[ -@\\[-~]+\\Z")),
+                        name="users_email_is_canonical",
                     ),
                 ],
             },

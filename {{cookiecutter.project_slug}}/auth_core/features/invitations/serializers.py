@@ -1,0 +1,75 @@
+"""Bodies of the invitations, and of the registration that needs one."""
+
+from typing import Any
+
+from allauth.account.adapter import get_adapter
+from allauth.account.models import EmailAddress
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+from auth_core.accounts.serializers import RegisterSerializer, email_taken
+from auth_core.audit.log import record
+
+from .models import Invitation
+from .services import Event
+
+
+def invalid_invitation() -> serializers.ValidationError:
+    """One answer for a key that is wrong, used, withdrawn, replaced or expired."""
+    return serializers.ValidationError(
+        {"invitation": [_("The invitation is not valid or has expired.")]},
+        code="invalid_invitation",
+    )
+
+
+class InvitationSerializer(serializers.ModelSerializer):
+    """{"email"} invites; answered with the invitation, whose times are ISO 8601 in UTC, or null."""
+
+    created = serializers.DateTimeField(source="created_at", read_only=True)
+    expires = serializers.DateTimeField(source="expires_at", read_only=True)
+    accepted = serializers.DateTimeField(source="accepted_at", read_only=True)
+    revoked = serializers.DateTimeField(source="revoked_at", read_only=True)
+
+    class Meta:
+        model = Invitation
+        fields = ("id", "email", "created", "expires", "accepted", "revoked", "sent")
+        read_only_fields = ("sent",)
+
+    def validate_email(self, email: str) -> str:
+        return get_adapter().clean_email(email)
+
+
+class InvitedRegisterSerializer(RegisterSerializer):
+    """{"invitation", "username", "password1", "password2"}: the invitation says which address.
+
+    It counts as verified: the key was read in a mail to it.
+    """
+
+    invitation = serializers.CharField()
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields = super().get_fields()
+        del fields["email"]
+        return fields
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        invitation = Invitation.objects.of_key(attrs["invitation"]).first()
+        if invitation is None:
+            raise invalid_invitation()
+        return super().validate({**attrs, "invitation": invitation, "email": invitation.email})
+
+    def save(self, request: Any) -> Any:
+        """Create the user and use the invitation up, once: its row stays locked meanwhile."""
+        read: Invitation = self.validated_data["invitation"]
+        invitation = Invitation.objects.valid().select_for_update().filter(link=read.link).first()
+        if invitation is None:
+            raise invalid_invitation()
+        user = super().save(request)
+        if user is None:
+            raise email_taken()
+        EmailAddress.objects.get(user=user, email=user.email).set_verified()
+        invitation.accepted_by, invitation.accepted_at = user, timezone.now()
+        invitation.save(update_fields=["accepted_by", "accepted_at"])
+        record(Event.INVITATION_ACCEPTED, request, user_id=user.pk, invitation=str(invitation.pk))
+        return user
