@@ -39,6 +39,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{policy.REFRESH_URL}/", sessions.RefreshView.as_view(), name="token_refresh"),
     path(f"{AUTH}/token/verify/", sessions.VerifyView.as_view(), name="token_verify"),
     path(f"{AUTH}/user/", accounts.UserDetailsView.as_view(), name="rest_user_details"),
+    path(f"{AUTH}/password/policy/", accounts.PasswordPolicyView.as_view(), name="password_policy"),
     path(
         f"{AUTH}/password/change/",
         accounts.PasswordChangeView.as_view(),

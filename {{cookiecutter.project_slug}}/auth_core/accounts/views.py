@@ -27,6 +27,7 @@ from auth_core.mail import outbox
 from auth_core.sessions import services
 from auth_core.sessions.delivery import delivery
 
+from .passwords import PasswordPolicySerializer, password_policy
 from .serializers import VERIFICATION_IS_MANDATORY, ResendEmailSerializer, VerifyEmailSerializer
 
 LoginAnswer = api_settings.JWT_SERIALIZER_WITH_EXPIRATION
@@ -138,6 +139,16 @@ class ResendEmailView(PublicEndpoint, GenericAPIView):
 
 class UserDetailsView(BaseUserDetailsView):
     """The user of the access token."""
+
+
+class PasswordPolicyView(PublicEndpoint, GenericAPIView):
+    """What a new password must be, for a form to say before it is sent (ASVS 6.2.4, NIST SP 800-63B-4 3.1.1.2)."""
+
+    serializer_class = PasswordPolicySerializer
+
+    @extend_schema(operation_id="password_policy")
+    def get(self, request: Request) -> Response:
+        return Response(self.get_serializer(password_policy()).data)
 
 
 @hide_passwords

@@ -32,11 +32,20 @@ RETRY_AFTER_SECONDS = "5"
 
 
 class ReportFilter(SafeExceptionReporterFilter):
-    """Keeps the token cookies, and the cache's address with its password, out of error reports."""
+    """Keeps passwords, token cookies and the cache's address out of error reports, in development too."""
 
     hidden_settings = re.compile(
         f"{SafeExceptionReporterFilter.hidden_settings.pattern}|ACCESS|REFRESH|LOCATION", re.I
     )
+
+    def is_active(self, request: HttpRequest | None) -> bool:
+        return True
+
+    def get_traceback_frame_variables(self, request: Any, tb_frame: Any) -> Any:
+        """Show none where a request may carry a password: libraries hold it under names of their own."""
+        if getattr(request, "sensitive_post_parameters", None):
+            return [(name, self.cleansed_substitute) for name in tb_frame.f_locals]
+        return super().get_traceback_frame_variables(request, tb_frame)
 
 
 class Unavailable(exceptions.APIException):
