@@ -56,6 +56,11 @@ def common_words() -> frozenset[str]:
     return frozenset(word for word in words if len(word) > COMMON_WORD_COUNTS)
 
 
+@cache
+def longest_common_word() -> int:
+    return max(map(len, common_words()))
+
+
 def fold(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
 
@@ -74,10 +79,10 @@ def context_words(user: Any = None) -> frozenset[str]:
     ]
     words = set()
     for name in filter(None, names):
-        whole = fold(name).translate(LEET)
+        whole = fold(name)
         parts = re.split(r"[\W_]+", whole)
         words |= {whole, "".join(parts), *parts}
-    return frozenset(word for word in words if len(word) >= SHORTEST_PIECE)
+    return frozenset(word.translate(LEET) for word in words if len(word) >= SHORTEST_PIECE)
 
 
 def counted_length(password: str, context: frozenset[str] = frozenset()) -> int:
@@ -85,7 +90,7 @@ def counted_length(password: str, context: frozenset[str] = frozenset()) -> int:
     text = fold(password)[:MAX_LENGTH]
     plain, common = text.translate(LEET), common_words()
     years = {match.span() for match in YEAR.finditer(text)}
-    longest = max(map(len, common | context))
+    longest = max([longest_common_word(), *map(len, context)])
     least = [0]  # of the first 0, 1, 2 ... characters
     for end in range(1, len(text) + 1):
         ways = [least[end - 1] + 1]
