@@ -91,7 +91,7 @@ def by_admin(account: Account, new: str, mailbox: list[Any], admin: Client) -> s
 
 
 def by_admin_adding(account: Account, new: str, mailbox: list[Any], admin: Client) -> set[str]:
-    names = {"username": account.user.username, "email": account.user.email}
+    names = {"username": account.user.username or "", "email": account.user.email}
     account.user.delete()
     form = {**names, "password1": new, "password2": new, "usable_password": "true"}
     return codes_of_form(admin.post(reverse("admin:users_user_add"), form))
