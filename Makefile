@@ -31,12 +31,7 @@ fix: $(STAMP) ## Format and repair what can be repaired by itself
 	$(VENV)/bin/ruff check --fix .
 
 conformance: $(STAMP) ## Write the table of conformance and the ASVS statement from the tests
-	@rm -rf .cache/conformance
-	@$(RUN) -m cookiecutter --no-input . -o .cache/conformance token_delivery=both > /dev/null
-	@cd .cache/conformance/my-api && $(CURDIR)/$(RUN) -m auth_core.contract.registry \
-	  | sed -e '/^| CKE-01 /i {%- if cookiecutter.token_delivery != "header" %}' \
-	        -e '/^| CKE-13 /a {%- endif %}' \
-	  > '$(CURDIR)/{{cookiecutter.project_slug}}/docs/conformance.md'
+	@$(RUN) -m scripts.conformance
 	@cd '{{cookiecutter.project_slug}}' && $(CURDIR)/$(RUN) -B -m auth_core.contract.asvs > docs/asvs.md
 
 lock: $(STAMP) ## Take the newest versions that pyproject.toml allows into uv.lock

@@ -47,9 +47,9 @@ DEPENDENCIES: Final = set(
     django_allauth django_anymail django_cors_headers django_environ django_rest_framework
     django_stubs django_stubs_ext django_tasks django_tasks_db djangorestframework
     djangorestframework_simplejwt djangorestframework_stubs drf_spectacular
-    drf_spectacular_sidecar environ gunicorn httpx jwt mypy psycopg psycopg_binary pyjwt pytest
-    pytest_django pytest_xdist redis rest_framework rest_framework_simplejwt ruff schemathesis
-    time_machine uv whitenoise
+    drf_spectacular_sidecar environ gunicorn httpx jwt mypy psycopg psycopg_binary
+    pwned_passwords_django pyjwt pytest pytest_django pytest_xdist redis rest_framework
+    rest_framework_simplejwt ruff schemathesis time_machine uv whitenoise
     """.split()
 )
 
@@ -59,7 +59,7 @@ AUTH_ENDPOINTS: Final = tuple(
     """
     login logout logout/all user user/export password/change password/reset
     password/reset/confirm token/verify email/change email/change/confirm email/change/undo
-    reauthenticate csrf
+    password/policy reauthenticate csrf
     sessions/ mfa/ passkeys/ social/ api-keys/ invitations/
     """.split()
 )

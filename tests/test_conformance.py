@@ -1,15 +1,18 @@
 """The rendered table of conformance says what the rendered tests say."""
 
 import sys
+from typing import Any
 
 import pytest
 
 from tests.project import ROWS, Answers, Bake
 
 
-@pytest.mark.parametrize("delivery", ["header", "both"])
-def test_the_table_is_what_the_tests_claim(bake: Bake, delivery: str) -> None:
-    project = bake(token_delivery=delivery)
+@pytest.mark.parametrize(
+    "answers", [{}, {"token_delivery": "both"}, {"breached_passwords": False}], ids=str
+)
+def test_the_table_is_what_the_tests_claim(bake: Bake, answers: dict[str, Any]) -> None:
+    project = bake(**answers)
     table = project.run(sys.executable, "-m", "auth_core.contract.registry").stdout
     assert table == project.read("docs/conformance.md"), "Run `make conformance`."
 

@@ -18,6 +18,9 @@ REGISTRATION: Final[Literal["open", "invite", "closed"]] = "{{ cookiecutter.regi
 EMAIL_VERIFICATION: Final[Literal["mandatory", "optional", "none"]] = "{{ cookiecutter.email_verification }}"
 EMAIL_PROVIDER: Final[Literal["smtp", "postmark", "mailgun", "file"]] = "{{ cookiecutter.email_provider }}"
 
+# Whether new passwords are looked up in haveibeenpwned.com's list of breached ones.
+BREACHED_PASSWORDS: Final[bool] = {{ cookiecutter.breached_passwords }}
+
 # Where mailed links lead; empty means the built-in pages of this project.
 FRONTEND_URL: Final[str] = "{{ cookiecutter.frontend_url }}"
 

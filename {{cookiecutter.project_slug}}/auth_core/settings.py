@@ -214,13 +214,12 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {
-        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-        "OPTIONS": {"min_length": policy.PASSWORD_MIN_LENGTH},
-    },
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "auth_core.accounts.password_policy.LengthValidator"},
+    {"NAME": "auth_core.accounts.password_policy.CommonPasswordValidator"},
+    {"NAME": "auth_core.accounts.password_policy.ContextValidator"},
 ]
+# Where that was chosen; development and tests ask nobody.
+CHECK_BREACHED_PASSWORDS = policy.BREACHED_PASSWORDS and PRODUCTION
 PASSWORD_RESET_TIMEOUT = policy.PASSWORD_RESET_MINUTES * 60
 
 # --- Transport (production) ----------------------------------------------------------------

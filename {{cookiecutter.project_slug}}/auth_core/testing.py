@@ -34,7 +34,8 @@ from django.urls import reverse
 from auth_core import policy
 from auth_core.throttling.models import Counter
 
-PASSWORD = "correct horse battery staple"
+# None of a known breach: a deployed server may ask.
+PASSWORD = "seven otters juggle lanterns"
 OTHER_PASSWORD = "four wholly different words"
 BASE_URL = os.environ.get("CONTRACT_BASE_URL", "").rstrip("/")
 DELIVERIES = {"header": ["header"], "cookie": ["cookie"], "both": ["header", "cookie"]}

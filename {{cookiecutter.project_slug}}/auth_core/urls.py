@@ -57,6 +57,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         email_change.EmailChangeUndoView.as_view(),
         name="email_change_undo",
     ),
+    path(f"{AUTH}/password/policy/", accounts.PasswordPolicyView.as_view(), name="password_policy"),
     path(
         f"{AUTH}/password/change/",
         accounts.PasswordChangeView.as_view(),

@@ -1,10 +1,13 @@
 """Changes a password: once, whatever races, and ending the sessions that began with the old one."""
 
-import unicodedata
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import get_user_model, hashers
-from django.contrib.auth.password_validation import validate_password
+from django.contrib.auth.password_validation import (
+    password_validators_help_texts,
+    validate_password,
+)
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import transaction
 from django.db.models import QuerySet
@@ -12,13 +15,14 @@ from django.http import HttpRequest
 from rest_framework import serializers
 from rest_framework.exceptions import Throttled
 
+from auth_core import policy
 from auth_core.sessions.models import AuthSession, RevocationReason
 from auth_core.sessions.services import auth_hashes
 from auth_core.throttling.counters import Refused
 from auth_core.throttling.limits import record_refusal
 from auth_core.throttling.passwords import attempt_confirmation
 
-MAX_LENGTH = 1024
+from .password_policy import MAX_LENGTH, nfc
 
 
 class PasswordField(serializers.CharField):
@@ -37,7 +41,25 @@ class PasswordField(serializers.CharField):
         )
 
     def to_internal_value(self, data: Any) -> str:
-        return unicodedata.normalize("NFC", super().to_internal_value(data))
+        return nfc(super().to_internal_value(data))
+
+
+class PasswordPolicySerializer(serializers.Serializer):
+    """{"min_length", "max_length", "breached_check", "advice": [...]}; lengths in code points in NFC."""
+
+    min_length = serializers.IntegerField()
+    max_length = serializers.IntegerField()
+    breached_check = serializers.BooleanField()
+    advice = serializers.ListField(child=serializers.CharField())
+
+
+def password_policy() -> dict[str, Any]:
+    return {
+        "min_length": policy.PASSWORD_MIN_LENGTH,
+        "max_length": MAX_LENGTH,
+        "breached_check": settings.CHECK_BREACHED_PASSWORDS,
+        "advice": password_validators_help_texts(),
+    }
 
 
 def check_password(user: Any, password: str) -> bool:

@@ -30,6 +30,7 @@ from auth_core.sessions.delivery import delivery
 from auth_core.throttling.limits import allows
 
 from . import mails
+from .passwords import PasswordPolicySerializer, password_policy
 from .serializers import VERIFICATION_IS_MANDATORY, ResendEmailSerializer, VerifyEmailSerializer
 
 LoginAnswer = api_settings.JWT_SERIALIZER_WITH_EXPIRATION
@@ -155,6 +156,16 @@ class ResendEmailView(PublicEndpoint, GenericAPIView):
         if allows("resend_email", email, request._request):
             outbox.defer(mails.send_verification, email=email)
         return Response({"detail": _("ok")})
+
+
+class PasswordPolicyView(PublicEndpoint, GenericAPIView):
+    """What a new password must be, for a form to say before it is sent (ASVS 6.2.4, NIST SP 800-63B-4 3.1.1.2)."""
+
+    serializer_class = PasswordPolicySerializer
+
+    @extend_schema(operation_id="password_policy")
+    def get(self, request: Request) -> Response:
+        return Response(self.get_serializer(password_policy()).data)
 
 
 @hide_passwords

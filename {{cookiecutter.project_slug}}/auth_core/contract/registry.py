@@ -20,6 +20,8 @@ LATER = {"MFA", "SOC", "KEY"}
 LATER_SCOPES = {"mfa", "social", "apikey"}
 # Which feature's folder holds the tests of a scope.
 FEATURE_OF_SCOPE = {"cookie": "cookies"}
+# Rows that are due either way: a feature's tests prove them, and without it they cannot apply.
+FEATURE_OF_ROW = {"PWD-07": "breached_passwords", "PWD-08": "breached_passwords"}
 
 INTRODUCTION = """# Conformance
 
@@ -43,8 +45,7 @@ class Row:
     @property
     def is_due(self) -> bool:
         """Say whether this version of the template, with these features, owes a test or a reason."""
-        feature = FEATURE_OF_SCOPE.get(self.scope)
-        is_here = feature is None or (CORE / "features" / feature).is_dir()
+        is_here = is_chosen(FEATURE_OF_SCOPE.get(self.scope))
         return self.id[:-3] not in LATER and self.scope not in LATER_SCOPES and is_here
 
     @property
@@ -52,6 +53,19 @@ class Row:
         if self.not_applicable:
             return f"not applicable: {self.not_applicable}"
         return "passed: " + ", ".join(sorted(self.tests))
+
+    @property
+    def line(self) -> str:
+        cells = (self.id, self.asvs.replace("V", ""), self.level, self.requirement, self.result)
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def is_chosen(feature: str | None) -> bool:
+    return feature is None or (CORE / "features" / feature).is_dir()
+
+
+def reason_without(feature: str) -> str:
+    return f"{feature} was not chosen"
 
 
 def _files() -> Iterator[Path]:
@@ -73,6 +87,9 @@ def load() -> dict[str, Row]:
             elif isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "NOT_APPLICABLE":
                 for row, reason in ast.literal_eval(node.value or ast.Dict([], [])).items():
                     rows[row].not_applicable = reason
+    for row, feature in FEATURE_OF_ROW.items():
+        if not is_chosen(feature):
+            rows[row].not_applicable = reason_without(feature)
     return rows
 
 
@@ -89,9 +106,7 @@ def table() -> str:
             "| id | ASVS | level | requirement | result |",
             "|---|---|---|---|---|",
         ]
-        for row in rows:
-            cells = (row.id, row.asvs.replace("V", ""), row.level, row.requirement, row.result)
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines += [row.line for row in rows]
     return "\n".join([*lines, ""])
 
 

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.django_db
 
 # Every endpoint that is served to anybody; whoever adds one adds it here.
 PUBLIC = {
+    "password_policy",
     "rest_login",
     "rest_logout",
     "token_refresh",

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, JsonResponse, UnreadablePostError
@@ -32,17 +33,21 @@ RETRY_AFTER_SECONDS = "5"
 
 
 class ReportFilter(SafeExceptionReporterFilter):
-    """Keeps the token cookies, and the cache's address with its password, out of error reports.
+    """Keeps passwords, token cookies and the cache's address out of error reports, in development too.
 
-    And every local variable: passwords and tokens pass through the functions of many libraries.
+    And every local variable, in development of requests that may carry a password only: secrets pass
+    through the functions of many libraries.
     """
 
     hidden_settings = re.compile(
         f"{SafeExceptionReporterFilter.hidden_settings.pattern}|ACCESS|REFRESH|LOCATION", re.I
     )
 
+    def is_active(self, request: HttpRequest | None) -> bool:
+        return True
+
     def get_traceback_frame_variables(self, request: Any, tb_frame: Any) -> Any:
-        if self.is_active(request):
+        if not settings.DEBUG or getattr(request, "sensitive_post_parameters", None):
             return [(name, self.cleansed_substitute) for name in tb_frame.f_locals]
         return super().get_traceback_frame_variables(request, tb_frame)
 

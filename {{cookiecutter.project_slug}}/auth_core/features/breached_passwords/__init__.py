@@ -1,0 +1,1 @@
+"""Refuses passwords that a breach made known, by the list of haveibeenpwned.com."""
