@@ -82,7 +82,9 @@ def _wait_for(log: Path, pattern: str) -> int:
 def gunicorn(folder: Path, overrides: str = "", **variables: str) -> Iterator[int]:
     """Serve with gunicorn.conf.py, some of its names overridden; yields the port."""
     log, config = folder / "gunicorn.log", folder / "config.py"
-    config.write_text((BASE_DIR / "gunicorn.conf.py").read_text() + overrides)
+    # No load balancer waits to turn away, unless a test is about that.
+    settings = (BASE_DIR / "gunicorn.conf.py").read_text() + "\nDRAIN_SECONDS = 0\n"
+    config.write_text(settings + overrides)
     command = ["-m", "gunicorn", "config.wsgi", "--config", str(config), "--bind", "127.0.0.1:0"]
     with _started(command, log, variables):
         port = _wait_for(log, r"Listening at: http://127\.0\.0\.1:(\d+)")

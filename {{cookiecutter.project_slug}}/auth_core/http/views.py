@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 from auth_core.sessions.authentication import SessionTokenAuthentication
 from auth_core.sessions.delivery import delivery
 
+from .draining import is_draining
 from .errors import unavailable
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,9 @@ def live(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """The process can serve: 200, or 503 while the database does not answer."""
+    """The process can serve: 200, or 503 while the database does not answer or the server is to stop."""
+    if is_draining():
+        return unavailable(request)
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
