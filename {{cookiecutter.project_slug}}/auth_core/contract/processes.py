@@ -53,7 +53,9 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def _started(command: list[str], log: Path, variables: dict[str, str]) -> Iterator[None]:
+def _started(
+    command: list[str], log: Path, variables: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("w") as file:
         process = subprocess.Popen(  # noqa: S603
             [sys.executable, *command],
@@ -63,7 +65,7 @@ def _started(command: list[str], log: Path, variables: dict[str, str]) -> Iterat
             stderr=subprocess.STDOUT,
         )
         try:
-            yield
+            yield process
         finally:
             process.terminate()
             process.wait(timeout=20)
@@ -81,15 +83,23 @@ def _wait_for(log: Path, pattern: str) -> int:
 @contextmanager
 def gunicorn(folder: Path, overrides: str = "", **variables: str) -> Iterator[int]:
     """Serve with gunicorn.conf.py, some of its names overridden; yields the port."""
+    with gunicorn_process(folder, overrides, **variables) as (_process, port):
+        yield port
+
+
+@contextmanager
+def gunicorn_process(
+    folder: Path, overrides: str = "", **variables: str
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     log, config = folder / "gunicorn.log", folder / "config.py"
     # No load balancer waits to turn away, unless a test is about that.
     settings = (BASE_DIR / "gunicorn.conf.py").read_text() + "\nDRAIN_SECONDS = 0\n"
     config.write_text(settings + overrides)
     command = ["-m", "gunicorn", "config.wsgi", "--config", str(config), "--bind", "127.0.0.1:0"]
-    with _started(command, log, variables):
+    with _started(command, log, variables) as process:
         port = _wait_for(log, r"Listening at: http://127\.0\.0\.1:(\d+)")
         send(port, request("GET", "/health/live"), timeout=60)  # until a worker is up
-        yield port
+        yield process, port
 
 
 @contextmanager

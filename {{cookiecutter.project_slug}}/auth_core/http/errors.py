@@ -49,7 +49,9 @@ class Unavailable(exceptions.APIException):
 def is_unavailable(error: BaseException | None) -> bool:
     """Say whether something is away or overloaded, the database for one, and not that a query is wrong."""
     state = getattr(error.__cause__, "sqlstate", None) if error else None
-    return isinstance(error, OperationalError | InterfaceError | Unavailable) or state in AWAY_STATES
+    return (
+        isinstance(error, OperationalError | InterfaceError | Unavailable) or state in AWAY_STATES
+    )
 
 
 def _all_codes(codes: Any) -> set[str]:
