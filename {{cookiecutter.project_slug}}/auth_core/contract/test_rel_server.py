@@ -130,6 +130,53 @@ class Refresher:
         return answer
 
 
+# Defects of every kind, put into the workers.
+BROKEN = """
+workers = 1
+
+def post_worker_init(worker):
+    from unittest.mock import patch
+
+    def fail(*args, **kwargs):
+        raise RuntimeError("canary of the inside")
+
+    def fail_at_one_path(self, request):
+        if request.path == "/broken":
+            fail()
+
+    patch("auth_core.accounts.views.VerifyEmailView.post", fail).start()
+    patch("auth_core.accounts.serializers.LoginSerializer.validate", fail).start()
+    patch("rest_framework.permissions.IsAuthenticated.has_permission", fail).start()
+    patch("django.middleware.common.CommonMiddleware.process_request", fail_at_one_path).start()
+"""
+
+
+def test_a_defect_is_500_and_logged_once(place: Place, tmp_path: Path, talk_to: Any) -> None:
+    """REL-05: in a view, a serializer, a permission, middleware: 500 as JSON with the request id only.
+
+    The log has one line with the trace, under the same id.
+    """
+    defects: list[Callable[[], Answer]] = [
+        lambda: client().post("rest_verify_email", {"key": "key"}),
+        lambda: client().post("rest_login", credentials(0)),
+        lambda: client().get("rest_user_details"),
+        lambda: client().get("/broken"),
+    ]
+    with gunicorn(tmp_path, BROKEN, **place.variables) as port:
+        talk_to(port)
+        answers = [defect() for defect in defects]
+    log = (tmp_path / "gunicorn.log").read_text().splitlines()
+    for answer in answers:
+        assert (answer.status, answer.code) == (500, "server_error")
+        assert answer.headers["Content-Type"] == "application/json"
+        assert set(answer.body) == {"detail", "code", "request_id"}
+        assert "canary" not in json.dumps(answer.body)
+        traces = [line for line in log if "canary" in line and answer.body["request_id"] in line]
+        assert len(traces) == 1
+        assert "Traceback" in json.loads(traces[0])["exception"]
+    assert len([line for line in log if "canary" in line]) == len(defects)
+
+
 def test_the_database_is_stopped_under_load(place: Place, tmp_path: Path, talk_to: Any) -> None:
     """REL-01: 503 with Retry-After in less than two seconds, ready no, live yes; then all works again.
 
