@@ -55,7 +55,6 @@ def dead_cache(request: pytest.FixtureRequest, settings: Any) -> Iterator[None]:
 def test_sessions_are_validated_without_the_cache(account: Account, dead_cache: None) -> None:
     """REL-02: with Redis down or silent, tokens are issued, honoured, refreshed and ended as ever."""
     client = account.log_in()
-    client.csrf = client.csrf or client.fetch_csrf()
     assert client.get("rest_user_details").status == 200
     assert client.get("session_list").status == 200
     client = client.refreshed()
@@ -164,7 +163,7 @@ def test_the_url_overrides_the_limits() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_deadlock_is_503(account: Account, mailbox: list[Any]) -> None:
     """REL-07: the database chooses a reset as victim: 503, nothing changed, and the same link works after it."""
-    account.log_in()
+    client = account.log_in()
     body = a_reset(account, mailbox)
     with in_another_connection() as execute:
         execute("SELECT 1 FROM auth_sessions_authsession FOR UPDATE")
@@ -180,7 +179,7 @@ def test_a_deadlock_is_503(account: Account, mailbox: list[Any]) -> None:
         execute("SELECT 1 FROM users_user FOR UPDATE")
         confirm.join(timeout=20)
     assert_unavailable(answers[0])
-    assert account.log_in().is_alive
+    assert client.is_alive
     assert Api().post("rest_password_reset_confirm", body).status == 200
 
 
@@ -209,7 +208,6 @@ def test_a_stricter_isolation_ends_in_no_500(
     monkeypatch.setitem(
         connection.settings_dict["OPTIONS"], "isolation_level", IsolationLevel[level]
     )
-    client.csrf = client.csrf or client.fetch_csrf()
     refreshed = at_once(*[client.send_refresh] * 8)
     assert {answer.status for answer in refreshed} <= {200, 503}
     assert client.with_tokens_of(next(it for it in refreshed if it.status == 200)).is_alive

@@ -32,6 +32,14 @@ RETRY_AFTER_SECONDS = "5"
 AWAY_STATES = {"25006", "25P03"}
 
 
+def is_unavailable(error: BaseException | None) -> bool:
+    """Say whether something is away or overloaded, the database for one, and not that a query is wrong."""
+    state = getattr(error.__cause__, "sqlstate", None) if error else None
+    return (
+        isinstance(error, OperationalError | InterfaceError | Unavailable) or state in AWAY_STATES
+    )
+
+
 class ReportFilter(SafeExceptionReporterFilter):
     """Keeps the token cookies, and the cache's address with its password, out of error reports."""
 
@@ -44,14 +52,6 @@ class Unavailable(exceptions.APIException):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_detail = "The service is not available; try again in a moment."
     default_code = "unavailable"
-
-
-def is_unavailable(error: BaseException | None) -> bool:
-    """Say whether something is away or overloaded, the database for one, and not that a query is wrong."""
-    state = getattr(error.__cause__, "sqlstate", None) if error else None
-    return (
-        isinstance(error, OperationalError | InterfaceError | Unavailable) or state in AWAY_STATES
-    )
 
 
 def _all_codes(codes: Any) -> set[str]:
