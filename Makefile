@@ -7,7 +7,7 @@ STAMP = $(VENV)/.synced
 export UV_PYTHON_DOWNLOADS = never
 export UV_PROJECT_ENVIRONMENT = $(VENV)
 
-.PHONY: help demo test test-quick check fix conformance lock clean
+.PHONY: help demo test test-quick check fix conformance audit lock clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -37,6 +37,14 @@ conformance: $(STAMP) ## Write the table of conformance from the tests that clai
 	  | sed -e '/^| CKE-01 /i {%- if cookiecutter.token_delivery != "header" %}' \
 	        -e '/^| CKE-13 /a {%- endif %}' \
 	  > '$(CURDIR)/{{cookiecutter.project_slug}}/docs/conformance.md'
+
+audit: $(STAMP) ## Ask osv.dev for known weaknesses of what rendered projects install
+	@rm -rf .cache/audit
+	@for django in 5.2 6.1; do \
+	  $(RUN) -m cookiecutter --no-input . -o .cache/audit/$$django django_version=$$django \
+	    database=postgresql email_provider=mailgun > /dev/null && \
+	  $(MAKE) --no-print-directory -C .cache/audit/$$django/my-api audit || exit 1; \
+	done
 
 lock: $(STAMP) ## Take the newest versions that pyproject.toml allows into uv.lock
 	$(VENV)/bin/uv lock --upgrade
