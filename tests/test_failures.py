@@ -17,7 +17,7 @@ def test_a_stopped_or_exhausted_postgresql_is_survived(
     """Stopped under load, without a connection to spare, silent; locks, deadlocks, isolation levels."""
     project = bake(database="postgresql")
     project.make(".env", home)
-    command = [home / "bin" / "python", "-m", "pytest", "--quiet", "-rs", *FILES]
+    command: list[str | Path] = [home / "bin" / "python", "-m", "pytest", "--quiet", "-rs", *FILES]
     report = run(project.path, *command, variables={"DATABASE_URL": database}).stdout
     skipped = [
         line for line in report.splitlines() if line.startswith("SKIPPED") and "SQLite" not in line

@@ -29,13 +29,13 @@ def osv(weak: str) -> Iterator[str]:
     """Answer as osv.dev does, and know a weakness of one package."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             known = {"vulns": [{"id": WEAKNESS["id"], "modified": WEAKNESS["modified"]}]}
             names = [query["package"]["name"] for query in json.loads(body)["queries"]]
             self.answer({"results": [known if name == weak else {} for name in names]})
 
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             self.answer(WEAKNESS)
 
         def answer(self, body: Any) -> None:
@@ -119,7 +119,7 @@ def test_the_bill_of_materials_lists_what_production_installs(
 
 
 def test_nothing_is_installed_that_is_not_locked(project: BakedProject, tmp_path: Path) -> None:
-    """Where pyproject.toml asks for something else than uv.lock has, `make install` says what to do."""
+    """Where pyproject.toml asks for what uv.lock does not have, `make install` says what to do."""
     python = tmp_path / "environment"
     project.run(uv.find_uv_bin(), "venv", "--quiet", python)
     pyproject = project.path / "pyproject.toml"
