@@ -14,7 +14,7 @@ FILES = [f"auth_core/contract/test_rel{name}.py" for name in ("", "_server", "_p
 def test_a_stopped_or_exhausted_postgresql_is_survived(
     bake: Bake, home: Path, database: str
 ) -> None:
-    """Stopped under load, without a connection to spare, silent; locks, deadlocks, isolation levels."""
+    """Stopped under load, full, silent; locks, deadlocks, isolation levels."""
     project = bake(database="postgresql")
     project.make(".env", home)
     command: list[str | Path] = [home / "bin" / "python", "-m", "pytest", "--quiet", "-rs", *FILES]

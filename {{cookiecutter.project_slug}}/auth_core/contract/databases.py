@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -84,11 +85,10 @@ class PostgreSQL:
 
     def execute(self, statement: str, database: str = ROLE) -> None:
         """Run a statement as superuser."""
-        import psycopg
-
         place = f"host=127.0.0.1 port={self.port} user=postgres dbname={database}"
-        with psycopg.connect(place, autocommit=True) as connection:
-            connection.execute(statement)  # type: ignore[call-overload]
+        # Not imported above: a project with SQLite does not have it.
+        with import_module("psycopg").connect(place, autocommit=True) as connection:
+            connection.execute(statement)
 
     def _run(self, program: str, *arguments: str) -> None:
         # PostgreSQL refuses to run as root.

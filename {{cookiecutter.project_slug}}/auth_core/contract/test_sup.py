@@ -91,7 +91,7 @@ def test_what_is_installed_has_a_hash() -> None:
     assert "--format cyclonedx1.5" in recipe("sbom")
 
 
-FLOORS = {
+FLOORS: dict[str, str | dict[str, str]] = {
     "django": {"5.2": "5.2.19", "6.0": "6.0.10", "6.1": "6.1.3"},
     "djangorestframework": "3.18",
     "djangorestframework-simplejwt": "5.5.1",
