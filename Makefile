@@ -7,7 +7,7 @@ STAMP = $(VENV)/.synced
 export UV_PYTHON_DOWNLOADS = never
 export UV_PROJECT_ENVIRONMENT = $(VENV)
 
-.PHONY: help demo test test-quick check fix conformance lock clean
+.PHONY: help demo test test-quick check fix conformance audit lock clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -33,6 +33,14 @@ fix: $(STAMP) ## Format and repair what can be repaired by itself
 conformance: $(STAMP) ## Write the table of conformance and the ASVS statement from the tests
 	@$(RUN) -m scripts.conformance
 	@cd '{{cookiecutter.project_slug}}' && $(CURDIR)/$(RUN) -B -m auth_core.contract.asvs > docs/asvs.md
+
+audit: $(STAMP) ## Ask osv.dev for known weaknesses of what rendered projects install
+	@rm -rf .cache/audit
+	@for django in 5.2 6.1; do \
+	  $(RUN) -m cookiecutter --no-input . -o .cache/audit/$$django django_version=$$django \
+	    database=postgresql email_provider=mailgun > /dev/null && \
+	  $(MAKE) --no-print-directory -C .cache/audit/$$django/my-api audit || exit 1; \
+	done
 
 lock: $(STAMP) ## Take the newest versions that pyproject.toml allows into uv.lock
 	$(VENV)/bin/uv lock --upgrade

@@ -6,6 +6,7 @@ and headers (100 of 8190 bytes).
 """
 
 import os
+import signal
 import socket
 import struct
 from typing import Any
@@ -19,6 +20,9 @@ graceful_timeout = 30
 keepalive = 5
 # Seconds in which a client that began a request must send more of it.
 STALL_SECONDS = 10
+# Seconds between the signal to stop and the stop: everything is served, but /health/ready is 503, so
+# that a load balancer turns away in time. A second signal stops at once.
+DRAIN_SECONDS = 5
 # Whose X-Forwarded-* is believed, Django decides by TRUSTED_PROXIES.
 forwarded_allow_ips = ""
 # To standard output, as JSON; paths without their query strings.
@@ -27,6 +31,27 @@ accesslog = "-"
 
 
 def when_ready(server: Any) -> None:
+    bound_stalls(server)
+    drain_before_stop()
+
+
+def drain_before_stop() -> None:
+    """Put a time between SIGTERM and what gunicorn does then: it stops to accept at once."""
+    from auth_core.http.draining import begin_draining
+
+    stop = signal.getsignal(signal.SIGTERM)
+
+    def drain(*_: Any) -> None:
+        begin_draining()
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGTERM))
+        signal.alarm(DRAIN_SECONDS)
+
+    if DRAIN_SECONDS:
+        signal.signal(signal.SIGTERM, drain)
+
+
+def bound_stalls(server: Any) -> None:
     """Let no stalled client keep a thread: accepted connections inherit the time limit."""
     for listener in server.LISTENERS:
         limit = struct.pack("ll", STALL_SECONDS, 0)

@@ -1,8 +1,33 @@
-"""Argon2id with OWASP's parameters (Password Storage Cheat Sheet; ASVS 11.4.2)."""
+"""Argon2id with OWASP's parameters (Password Storage Cheat Sheet; ASVS 11.4.2), one hash at a time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import BoundedSemaphore, Lock
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
+from auth_core.http.errors import Unavailable
+
 from .password_policy import nfc
+
+# A hash takes a core for 50 ms. Otherwise a flood of logins takes every core and every thread, and
+# nobody who is logged in is served (ASVS 15.1.3): a process hashes one password at a time, and fewer
+# threads than it has (gunicorn.conf.py) hash or wait. Have as many processes as cores.
+HASHING_OR_WAITING = 3
+_places = BoundedSemaphore(HASHING_OR_WAITING)
+_hashing = Lock()
+
+
+@contextmanager
+def turn_to_hash() -> Iterator[None]:
+    """Wait for a turn; raise Unavailable (503, Retry-After) where enough wait already."""
+    if not _places.acquire(blocking=False):
+        raise Unavailable
+    try:
+        with _hashing:
+            yield
+    finally:
+        _places.release()
 
 
 class Argon2idHasher(Argon2PasswordHasher):
@@ -17,7 +42,9 @@ class Argon2idHasher(Argon2PasswordHasher):
     parallelism = 1
 
     def encode(self, password: str, salt: str) -> str:
-        return super().encode(nfc(password), salt)
+        with turn_to_hash():
+            return super().encode(nfc(password), salt)
 
     def verify(self, password: str, encoded: str) -> bool:
-        return super().verify(nfc(password), encoded)
+        with turn_to_hash():
+            return super().verify(nfc(password), encoded)

@@ -106,13 +106,23 @@ def _wait_for(log: Path, pattern: str) -> int:
 @contextmanager
 def gunicorn(folder: Path, overrides: str = "", **variables: str) -> Iterator[int]:
     """Serve with gunicorn.conf.py, some of its names overridden; yields the port."""
+    with gunicorn_process(folder, overrides, **variables) as (_process, port):
+        yield port
+
+
+@contextmanager
+def gunicorn_process(
+    folder: Path, overrides: str = "", **variables: str
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     log, config = folder / "gunicorn.log", folder / "config.py"
-    config.write_text((BASE_DIR / "gunicorn.conf.py").read_text() + overrides)
+    # No load balancer waits to turn away, unless a test is about that.
+    settings = (BASE_DIR / "gunicorn.conf.py").read_text() + "\nDRAIN_SECONDS = 0\n"
+    config.write_text(settings + overrides)
     command = ["-m", "gunicorn", "config.wsgi", "--config", str(config), "--bind", "127.0.0.1:0"]
-    with _started(command, log, variables):
+    with _started(command, log, variables) as process:
         port = _wait_for(log, r"Listening at: http://127\.0\.0\.1:(\d+)")
         send(port, request("GET", "/health/live"), timeout=60)  # until a worker is up
-        yield port
+        yield process, port
 
 
 @contextmanager

@@ -1,11 +1,21 @@
 """The Django applications of the HTTP layer: its checks, and Django's admin with our site."""
 
+from typing import Any
+
 from django.apps import AppConfig
 from django.conf import settings
 from django.contrib.admin import apps as admin
-from django.db.models.signals import post_save
+from django.db import connections
+from django.db.models.signals import post_save, pre_migrate
 
 from auth_core import env
+
+
+def allow_long_statements(using: str, **kwargs: Any) -> None:
+    """Let a migration take its time; for a lock it waits no longer than a request, which it would block."""
+    if connections[using].vendor == "postgresql":
+        with connections[using].cursor() as cursor:
+            cursor.execute("SET statement_timeout = 0")
 
 
 class HttpConfig(AppConfig):
@@ -16,6 +26,7 @@ class HttpConfig(AppConfig):
     def ready(self) -> None:
         from . import checks  # noqa: F401 - they register themselves
 
+        pre_migrate.connect(allow_long_statements, sender=self)
         # The team's settings have the last word, but not here: a server runs no system checks.
         if settings.PRODUCTION and settings.DEBUG:
             env.refuse("DEBUG", "is on in production", "remove it from config/settings_team.py")

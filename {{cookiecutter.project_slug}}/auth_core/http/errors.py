@@ -27,9 +27,18 @@ from .request_id import request_id
 
 logger = logging.getLogger(__name__)
 
-# What says that the database is away, not that a query is wrong.
-DATABASE_AWAY = (OperationalError, InterfaceError)
 RETRY_AFTER_SECONDS = "5"
+# A server that became read-only, and one that ended a transaction left idle; Django has no error of its
+# own for them.
+AWAY_STATES = {"25006", "25P03"}
+
+
+def is_unavailable(error: BaseException | None) -> bool:
+    """Say whether something is away or overloaded, the database for one, and not that a query is wrong."""
+    state = getattr(error.__cause__, "sqlstate", None) if error else None
+    return (
+        isinstance(error, OperationalError | InterfaceError | Unavailable) or state in AWAY_STATES
+    )
 
 
 class ReportFilter(SafeExceptionReporterFilter):
@@ -72,7 +81,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         error = exceptions.ValidationError(
             {"non_field_errors": [exceptions.ErrorDetail(m) for m in error.messages]}
         )
-    if isinstance(error, DATABASE_AWAY):
+    if is_unavailable(error) and not isinstance(error, Unavailable):
         logger.error("The database failed.", exc_info=error)
         error = Unavailable()
     if isinstance(error, UnreadablePostError):
@@ -154,7 +163,7 @@ def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
 
 def server_error(request: HttpRequest) -> JsonResponse:
     """Answer 500, or 503 where the database was away outside of DRF's views; Django has logged it."""
-    if isinstance(sys.exception(), DATABASE_AWAY):
+    if is_unavailable(sys.exception()):
         return unavailable(request)
     return error_response(
         request, 500, "server_error", "Something went wrong; it was logged under this request id."

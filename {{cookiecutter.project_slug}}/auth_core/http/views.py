@@ -15,6 +15,7 @@ from auth_core.sessions.authentication import SessionTokenAuthentication
 from auth_core.sessions.delivery import delivery
 from auth_core.throttling.limits import count_use
 
+from .draining import is_draining
 from .errors import unavailable
 
 logger = logging.getLogger(__name__)
@@ -62,7 +63,9 @@ def live(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """The process can serve: 200, or 503 while the database does not answer."""
+    """The process can serve: 200, or 503 while the database does not answer or the server is to stop."""
+    if is_draining():
+        return unavailable(request)
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
