@@ -1,7 +1,6 @@
 """The one way a mail leaves: a job that runs after the commit, builds the message and sends it."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from allauth.account.adapter import get_adapter
@@ -20,7 +19,7 @@ def defer(job: Callable[..., None], **arguments: Any) -> None:
     A job is a function of a module; its arguments are JSON without any secret: it makes links and
     looks up addresses itself, so that a known and an unknown address cost the request the same.
     """
-    transaction.on_commit(partial(job, **arguments), robust=True)
+    transaction.on_commit(lambda: job(**arguments), robust=True)
 
 
 def notify(
