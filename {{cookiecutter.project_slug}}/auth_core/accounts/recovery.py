@@ -70,12 +70,12 @@ def send_reset_mail(email: str) -> None:
 
     To the stored address, never to the one that was typed (CVE-2019-19844).
     """
-    users = get_user_model().objects.filter(email=email, is_active=True)
-    user = users.first()
+    user = get_user_model().objects.filter(email=email, is_active=True).first()
     if user is None:
         return
-    PasswordResetNonce.objects.update_or_create(user=user, defaults={"nonce": new_nonce()})
-    user = users.select_related("reset_nonce").get(pk=user.pk)
+    user.reset_nonce, _created = PasswordResetNonce.objects.update_or_create(
+        user=user, defaults={"nonce": new_nonce()}
+    )
     uid, token = user_pk_to_url_str(user), token_generator.make_token(user)
     context = {
         "user": user,
