@@ -8,6 +8,7 @@ is translated, and no more than this:
   with JWT alone dj-rest-auth answers 401, and so does the project.
 * A password like `person` will do, unless the case itself sets validators.
 * Cases ask faster than people: what was counted to limit guessing is forgotten at each request.
+* The suite makes the `uid` and `token` of a link itself; here they are read in the mail.
 * A test never commits: what waits for that, like a mail, happens at the end of each request.
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 
 import dj_rest_auth.tests
 from dj_rest_auth.tests import test_api
+from django.core import mail
 from django.core.cache import cache
 from django.test import override_settings
 from django.urls import path
@@ -24,6 +26,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 import config.urls
+from auth_core.testing import link_secrets
 
 # URLs that the set-up of every case looks up, of views that the project does not have.
 ABSENT = """
@@ -61,3 +64,7 @@ class Cases(test_api.APIBasicTests):  # type: ignore[misc]
             if body and "access" in body:
                 body["key"] = body["access"]
         return response
+
+    def _generate_uid_and_token(self, user: Any) -> Any:
+        self.post(self.password_reset_url, data={"email": user.email}, status_code=200)
+        return link_secrets(mail.outbox[-1])
