@@ -8,6 +8,7 @@ from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
 
 from auth_core import policy
+from auth_core.http.errors import Unavailable
 from auth_core.sessions.services import with_login_facts
 from auth_core.throttling.counters import Refused
 from auth_core.throttling.limits import record_refusal
@@ -41,11 +42,15 @@ class AuthenticationBackend(ModelBackend):
             record_refusal(refusal, request, user_id=user and user.pk)
             request.__dict__["login_wait"] = refusal.wait
             raise
-        if user is None:
-            make_password(password)  # as long as for somebody who exists
-            return None
-        if not check_password(user, password) or not self.user_can_authenticate(user):
-            return None
+        try:
+            if user is None:
+                make_password(password)  # as long as for somebody who exists
+                return None
+            if not check_password(user, password) or not self.user_can_authenticate(user):
+                return None
+        except Unavailable:
+            attempt.cancel()
+            raise
         attempt.succeed()
         user.failed_logins = attempt.failures
         return user

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 
 from auth_core.accounts.fields import canonical
 
-from .counters import Refused, Use, count, settle
+from .counters import Refused, Use, count, give_back, settle
 from .limits import network_of, uses_of
 from .models import Counter
 
@@ -27,9 +27,13 @@ class Attempt:
     def __init__(self, failures: list[Use], spent: list[Use]) -> None:
         """Count it as a failure and as a use of the hasher; raises Refused where it comes too soon."""
         before = count([*failures, *spent])
-        self._counted = failures
+        self._counted, self._spent = failures, spent
         # How many before it failed, of those that are not forgotten.
         self.failures = max(before[use] for use in failures if use.first_wait)
+
+    def cancel(self) -> None:
+        """Count nothing: the password was not compared."""
+        give_back([*self._counted, *self._spent])
 
     def succeed(self) -> None:
         """Forget the account's failures; of its network's only this one, which was none."""
