@@ -4,7 +4,8 @@ import unicodedata
 from contextlib import suppress
 from typing import Any
 
-from django.core.validators import EmailValidator, RegexValidator
+from django.core.exceptions import ValidationError
+from django.core.validators import EmailValidator
 from django.db import models
 from django.utils.encoding import punycode
 from rest_framework import serializers
@@ -42,18 +43,26 @@ class CanonicalCharField(_CanonicalMixin, models.CharField):
     pass
 
 
+class AddressValidator(EmailValidator):
+    """Django's, which ignores case and so takes a dotless i for an I, for ASCII alone."""
+
+    def __call__(self, value: Any) -> None:
+        if not str(value).isascii():
+            raise ValidationError(self.message, code=self.code)
+        super().__call__(value)
+
+
 class CanonicalEmailField(_CanonicalMixin, models.EmailField):
-    # Django's validator, which ignores case, takes a dotless i for an I.
-    default_validators = [
-        *models.EmailField.default_validators,
-        RegexValidator(r"\A[ -~]+\Z", EmailValidator.message, code="invalid"),
-    ]
+    default_validators = [AddressValidator()]
 
 
 class AddressField(serializers.EmailField):
     """An e-mail address in a body; validated as it is stored."""
 
-    default_validators = CanonicalEmailField.default_validators
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        # The last one is Django's own.
+        self.validators[-1] = AddressValidator()
 
     def to_internal_value(self, data: Any) -> str:
         return canonical(super().to_internal_value(data)) or ""

@@ -28,7 +28,7 @@ from django_tasks_db.compat import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from auth_core import env, policy, testing
-from auth_core.accounts import mails
+from auth_core.accounts import recovery
 from auth_core.accounts.adapter import frontend_link
 from auth_core.contract.mail_server import MailServer, free_port
 from auth_core.contract.processes import database_url, manage, wait_until
@@ -256,7 +256,7 @@ def test_an_outbox_is_part_of_the_transaction(api: Api, account: Account) -> Non
     assert (answer.status, row.status) == (200, TaskResultStatus.READY)
     job, arguments, _language = row.args_kwargs["args"]
     assert (job, arguments) == (
-        "auth_core.accounts.mails.send_password_reset",
+        "auth_core.accounts.recovery.send_reset_mail",
         {"email": account.user.email},
     )
     assert row.run_after.year == 9999  # at once
@@ -267,7 +267,7 @@ def test_a_refused_registration_leaves_no_mail(api: Api, account: Account) -> No
     if policy.REGISTRATION == "open":
         assert api.post("rest_register", registration(password2="different")).status == 400
     with transaction.atomic():
-        outbox.defer(mails.send_password_reset, email=account.user.email)
+        outbox.defer(recovery.send_reset_mail, email=account.user.email)
         transaction.set_rollback(True)
     assert not DBTaskResult.objects.exists()
 
@@ -313,7 +313,7 @@ def spy(monkeypatch: Any) -> list[str]:
         links.append(frontend_link(page, **secrets))
         return links[-1]
 
-    monkeypatch.setattr("auth_core.accounts.mails.frontend_link", make)
+    monkeypatch.setattr("auth_core.accounts.recovery.frontend_link", make)
     return links
 
 
@@ -355,7 +355,7 @@ def test_an_interrupted_attempt_is_no_failure(
         raise SystemExit(1)
 
     with monkeypatch.context() as patch:
-        patch.setattr("auth_core.accounts.mails.frontend_link", leave)
+        patch.setattr("auth_core.accounts.recovery.frontend_link", leave)
         work()
     clock.shift(11)
     work()

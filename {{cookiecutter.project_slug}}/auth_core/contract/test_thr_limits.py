@@ -295,6 +295,7 @@ def test_a_mistyped_rate_is_an_error(rate: str, settings: Any) -> None:
 COUNTED_INSIDE = {
     "rest_login": ["login", "login_failed", "LOGIN_FREE_FAILURES"],
     "rest_password_change": ["LOGIN_FREE_FAILURES"],
+    "reauthenticate": ["LOGIN_FREE_FAILURES"],
     "token_refresh": ["refresh"],
 }
 

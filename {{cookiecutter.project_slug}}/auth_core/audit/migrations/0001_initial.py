@@ -23,7 +23,9 @@ class Migration(migrations.Migration):
                 ),
                 ("time", models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
                 ("event", models.CharField(db_index=True, max_length=40)),
+                ("outcome", models.CharField(default="success", max_length=7)),
                 ("user_id", models.UUIDField(blank=True, db_index=True, null=True)),
+                ("actor_id", models.UUIDField(blank=True, db_index=True, null=True)),
                 ("session_id", models.UUIDField(blank=True, null=True)),
                 (
                     "ip",

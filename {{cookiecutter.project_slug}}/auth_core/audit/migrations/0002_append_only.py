@@ -1,11 +1,11 @@
-"""Who did it and whether it succeeded; and triggers, so that the database itself refuses changes.
+"""Triggers, so that the database itself refuses changes.
 
 Nothing updates a row, and nothing deletes one before its time. They bind whoever may not change tables, which the role
 that serves should not (docs/security.md). On SQLite `flush` is refused as well, because it deletes.
 A migration that changes the table on SQLite makes it anew, and must make the triggers anew.
 """
 
-from django.db import migrations, models
+from django.db import migrations
 
 from auth_core import policy
 
@@ -59,11 +59,5 @@ class Migration(migrations.Migration):
     dependencies = [("auth_audit", "0001_initial")]
 
     operations = [
-        migrations.AddField(
-            "auditevent", "actor_id", models.UUIDField(blank=True, db_index=True, null=True)
-        ),
-        migrations.AddField(
-            "auditevent", "outcome", models.CharField(default="success", max_length=7)
-        ),
         migrations.RunPython(create, drop),
     ]

@@ -8,5 +8,5 @@ INVITATION_PERMISSION = "rest_framework.permissions.IsAdminUser"
 REST_AUTH = {
     "REGISTER_SERIALIZER": "auth_core.features.invitations.serializers.InvitedRegisterSerializer"
 }
-ACCOUNT_RATE_LIMITS = {"invite": "30/m/user,300/d/user"}
+RATE_LIMITS = {"invite": "30/m/user,300/d/user"}
 PURGES = {"invitations": "auth_core.features.invitations.services.purge"}

@@ -17,7 +17,7 @@ from django.core.exceptions import ValidationError
 from pwned_passwords_django import api as pwned
 
 from auth_core import policy
-from auth_core.audit.json_lines import JsonFormatter
+from auth_core.audit.lines import JsonFormatter
 from auth_core.contract.processes import PRODUCTION, run
 from auth_core.features.breached_passwords.validators import (
     DECISION_SECONDS,

@@ -333,7 +333,7 @@ def test_no_address_is_no_invitation(staff: Api, email: Any) -> None:
 
 @pytest.fixture
 def _unlimited(settings: Any) -> None:
-    settings.ACCOUNT_RATE_LIMITS = False
+    settings.RATE_LIMITS = dict.fromkeys(settings.RATE_LIMITS, "")
 
 
 @real_transactions
