@@ -18,16 +18,16 @@ from .models import AuditEvent
 
 
 def _link(model: type[Any], pk: Any) -> str:
-    """Link to a row that may be gone."""
+    """Link to a row, which may be gone, by the beginning of its id."""
     if pk is None:
         return "-"
     page = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
-    return format_html('<a href="{}">{}</a>', reverse(page, args=[pk]), pk)
+    return format_html('<a href="{}">{}</a>', reverse(page, args=[pk]), str(pk)[:8])
 
 
 @admin.register(AuditEvent)
 class AuditEventAdmin(admin.ModelAdmin):
-    list_display = ("time", "event", "outcome", "reason", "user", "actor", "ip", "request")
+    list_display = ("at", "event", "outcome", "reason", "user", "actor", "ip", "request")
     list_filter = ("outcome", "event", "time")
     date_hierarchy = "time"
     search_fields = ("=user_id", "=actor_id", "=session_id", "=ip", "=request_id")
@@ -37,7 +37,7 @@ class AuditEventAdmin(admin.ModelAdmin):
     )
     show_full_result_count = False
     fields = (
-        "time",
+        "at",
         "event",
         "outcome",
         "user",
@@ -60,6 +60,10 @@ class AuditEventAdmin(admin.ModelAdmin):
             found |= queryset.filter(named | Q(detail__identifier=pseudonym(term)))
         return found, may_have_duplicates
 
+    @admin.display(description=_("time (UTC)"), ordering="time")
+    def at(self, event: AuditEvent) -> str:
+        return f"{event.time:%Y-%m-%d %H:%M:%S}"
+
     @admin.display(description=_("reason"))
     def reason(self, event: AuditEvent) -> str:
         return event.detail.get("reason", "")
@@ -80,7 +84,8 @@ class AuditEventAdmin(admin.ModelAdmin):
     def request(self, event: AuditEvent) -> str:
         """Link to whatever else the same request did."""
         page = reverse("admin:auth_audit_auditevent_changelist")
-        return format_html('<a href="{}?q={}">{}</a>', page, event.request_id, event.request_id)
+        short = event.request_id[:8]
+        return format_html('<a href="{}?q={}">{}</a>', page, event.request_id, short)
 
     @admin.display(description=_("detail"))
     def details(self, event: AuditEvent) -> str:

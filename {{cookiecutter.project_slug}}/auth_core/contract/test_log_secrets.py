@@ -22,7 +22,7 @@ from auth_core.audit.models import AuditEvent
 from auth_core.contract.permissions import rows
 from auth_core.contract.test_ref import Secrets, walk
 from auth_core.mail import outbox
-from auth_core.testing import Account, Api, link_secrets, registration
+from auth_core.testing import DELIVERIES, Account, Api, link_secrets, registration
 
 pytestmark = [pytest.mark.django_db, pytest.mark.inside]
 
@@ -155,7 +155,10 @@ def test_a_secret_that_was_sent_is_in_no_report(
     assert sightings(everything_logged.getvalue()) == []
 
 
+@pytest.mark.parametrize("delivery", DELIVERIES[policy.TOKEN_DELIVERY])
 def test_the_secrets_of_a_life_are_found_nowhere(
+    delivery: str,
+    monkeypatch: pytest.MonkeyPatch,
     account: Account,
     mailbox: list[Any],
     clock: Any,
@@ -164,9 +167,9 @@ def test_the_secrets_of_a_life_are_found_nowhere(
     jobs: list[str],
 ) -> None:
     """LOG-02: passwords, tokens, cookies, proofs, links and keys that were really given out."""
-    delivery = "cookie" if policy.TOKEN_DELIVERY == "cookie" else "header"
+    monkeypatch.setattr(Api, "default_delivery", delivery)
     kept = Secrets(settings)
-    walk(Api(delivery=delivery), account, kept, clock, mailbox)
+    walk(Api(), account, kept, clock, mailbox)
     for message in mailbox:
         if "#" in message.body:
             secret = link_secrets(message)
