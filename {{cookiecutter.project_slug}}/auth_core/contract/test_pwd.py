@@ -329,6 +329,9 @@ def test_length_is_counted_in_composed_characters(
 # --- Common passwords ---------------------------------------------------------------------------
 
 
+LEET = str.maketrans("aeost", "@3057")
+
+
 def common_passwords() -> list[str]:
     """At least 3000 passwords that people would make of a common one to reach the length."""
     words = sorted(word for word in CommonPasswordValidator().passwords if word.isalpha())
@@ -344,7 +347,7 @@ def common_passwords() -> list[str]:
             f"{word} {word} {word}",
             f"{word}{word}{chance.randint(1950, 2026)}",
             f"{word}{other}{chance.randint(1950, 2026)}!",
-            word.translate(str.maketrans("aeo", "@30")) * 3,
+            f"{word}{other}".translate(LEET),
             f"!!!{word}!!!!!!!!!",
             f"{word}123456789",
             f"{word}qwertyuiop",
