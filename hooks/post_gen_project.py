@@ -65,6 +65,9 @@ def next_steps(context: Context) -> str:
     if context["token_delivery"] == "cookie":
         token = f"""$(curl -s {at}/{context["auth_url_prefix"]}/csrf/ | cut -d'"' -f4)"""
         curl += f' -H "X-CSRF-Token: {token}"'
+    first = "make admin" if context["registration"] != "open" else f"{curl} -d '{body}'"
+    if context["registration"] == "invite":
+        first += '      who invites the others: see "The API" in README.md'
     folder = str(Path.cwd()).removeprefix(os.environ.get("PWD", "/") + "/")
     return f"""
 {context["project_slug"]} is ready:
@@ -73,7 +76,7 @@ def next_steps(context: Context) -> str:
   make test     the project's own tests
 
 The first user, from another terminal:
-  {"make admin" if context["registration"] == "closed" else f"{curl} -d '{body}'"}
+  {first}
 """
 
 

@@ -13,10 +13,12 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from scripts.walk import Client, Life, clean_environment, free_port, serving
+from scripts.walk import PASSWORD, TOKENS, Client, Life, clean_environment, free_port, serving
 from tests.project import VARIANTS, Answers, Bake, BakedProject
 
 pytestmark = pytest.mark.slow
+
+GRACE = {"email": "grace@example.com"}
 
 
 class Inbox:
@@ -66,6 +68,23 @@ def running(
         yield f"http://127.0.0.1:{port}"
 
 
+class InvitedLife(Life):
+    """The same life, begun by an invitation of `grace`, who was made by `make admin`."""
+
+    def register(self) -> None:
+        title, name = "Log in to invite", {"username": "grace"} if self.name else GRACE
+        body = name | {"password": PASSWORD}
+        self.client.send(title, "POST", f"{self.auth}/login/", body, keep=TOKENS)
+        path = f"{self.auth}/invitations/"
+        self.client.send("Invite", "POST", path, self.email, as_user=True, expect=201)
+        self.client.follow_mail(self.mails, "accept-invitation", KEY="invitation")
+        passwords = {"password1": PASSWORD, "password2": PASSWORD}
+        body = self.name | {"invitation": self.client.kept["KEY"]} | passwords
+        path = f"{self.registration}/"
+        self.client.send("Accept", "POST", path, body, expect=201, keep=TOKENS)
+        self.client.send("Again", "POST", path, body, expect=400)
+
+
 LIVES: dict[str, Answers] = {
     "defaults": {},
     "otherwise": {
@@ -79,6 +98,13 @@ LIVES: dict[str, Answers] = {
         "refresh_url": "refresh",
         "project_name": "O'Brien & Söhne 🚀",
     },
+    "by invitation": {"registration": "invite"},
+    "by invitation, to a frontend": {
+        "registration": "invite",
+        "login_with": "email",
+        "email_verification": "none",
+        "frontend_url": "https://app.example.com",
+    },
     "signed with Ed25519": {"signing_algorithm": "EdDSA", "login_with": "username"},
 }
 
@@ -87,10 +113,22 @@ LIVES: dict[str, Answers] = {
 def test_a_user_lives(answers: Answers, bake: Bake, home: Path, inbox: tuple[Inbox, str]) -> None:
     project = bake(**answers)
     received, email_url = inbox
+    is_invited = project.answers["registration"] == "invite"
     with running(project, home, EMAIL_URL=email_url) as origin:
+        if is_invited:
+            make_admin(project, home)
         client = Client(origin, project.answers["auth_header_type"])
-        Life(client, project.answers, lambda: received.texts).live()
+        life = InvitedLife if is_invited else Life
+        life(client, project.answers, lambda: received.texts).live()
     assert set(received.recipients) == {"ada@example.com"}
+
+
+def make_admin(project: BakedProject, environment: Path) -> None:
+    """Create `grace` as `make admin` would, without asking."""
+    variables = {"DJANGO_SUPERUSER_PASSWORD": PASSWORD}
+    words = ["createsuperuser", "--noinput", f"--email={GRACE['email']}"]
+    words += [] if project.answers["login_with"] == "email" else ["--username=grace"]
+    project.manage(environment, *words, variables=variables)
 
 
 @contextmanager

@@ -59,6 +59,14 @@ REFUSED_TOGETHER: list[tuple[Answers, str]] = [
         {"tutorial_contract": "true", "email_verification": "none", "registration": "closed"},
         "tutorial",
     ),
+    (
+        {"tutorial_contract": "true", "email_verification": "none", "registration": "invite"},
+        "tutorial",
+    ),
+    (
+        {"registration": "invite", "email_provider": "file", "email_verification": "optional"},
+        "nobody could be invited",
+    ),
     ({"registration_url_prefix": "api/auth/login"}, "login and registration would both"),
     ({"registration_url_prefix": "api/auth/sessions/new"}, "sessions and registration would both"),
     ({"refresh_url": "api/auth/user"}, "user and token refresh would both"),
@@ -241,6 +249,7 @@ def test_next_steps_are_printed_and_can_be_silenced(template: Path, tmp_path: Pa
     [
         ({"login_with": "email"}, '"email"', '"username"'),
         ({"registration": "closed"}, "make admin", "curl"),
+        ({"registration": "invite"}, "make admin      who invites", "curl"),
     ],
     ids=shortened,
 )

@@ -28,8 +28,8 @@ class InvitationSerializer(serializers.ModelSerializer):
 
     created = serializers.DateTimeField(source="created_at", read_only=True)
     expires = serializers.DateTimeField(source="expires_at", read_only=True)
-    accepted = serializers.DateTimeField(source="accepted_at", read_only=True)
-    revoked = serializers.DateTimeField(source="revoked_at", read_only=True)
+    accepted = serializers.DateTimeField(source="accepted_at", read_only=True, allow_null=True)
+    revoked = serializers.DateTimeField(source="revoked_at", read_only=True, allow_null=True)
 
     class Meta:
         model = Invitation
