@@ -43,9 +43,10 @@ SAMPLES: Final[dict[str, list[str]]] = {
     "registration_url_prefix": ["api/auth", "r" * 100],
     "refresh_url": ["refresh", "f" * 100],
 }
-# What else must be answered for a value to be possible.
+# What else must be answered for a value to be possible, or to be seen whole.
 COMPANIONS: Final[dict[tuple[str, Any], Answers]] = {
     ("email_provider", "file"): {"email_verification": "none"},
+    ("registration", "invite"): {"frontend_url": ""},  # with its built-in page
     ("tutorial_contract", True): {"email_verification": "none"},
 }
 
