@@ -7,7 +7,6 @@ In production a task is a row, written in the transaction of the request and wor
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from functools import partial
 from traceback import format_tb
 from typing import Any
 
@@ -50,7 +49,10 @@ def defer(job: Callable[..., None], **arguments: Any) -> None:
     It may run again after a failure, so let it send one mail.
     """
     path, language = f"{job.__module__}.{job.__qualname__}", translation.get_language()
-    enqueue = partial(run_job.enqueue, path, arguments, language)
+
+    def enqueue() -> None:
+        run_job.enqueue(path, arguments, language)
+
     if is_transactional():
         enqueue()
     else:
