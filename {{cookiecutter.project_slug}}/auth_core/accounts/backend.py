@@ -41,12 +41,13 @@ class AuthenticationBackend(ModelBackend):
             record_refusal(refusal, request, user_id=user and user.pk)
             request.__dict__["login_wait"] = refusal.wait
             raise
-        if user is None:
-            make_password(password)  # as long as for somebody who exists
-            return None
-        if not check_password(user, password) or not self.user_can_authenticate(user):
-            return None
-        attempt.succeed()
+        with attempt:
+            if user is None:
+                make_password(password)  # as long as for somebody who exists
+                return None
+            if not check_password(user, password) or not self.user_can_authenticate(user):
+                return None
+            attempt.succeed()
         user.failed_logins = attempt.failures
         return user
 

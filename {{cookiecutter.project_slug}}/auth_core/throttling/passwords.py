@@ -7,14 +7,14 @@ network where the account has logged in before, or was recovered just now.
 """
 
 import time
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 from django.http import HttpRequest
 
 from auth_core.accounts.fields import canonical
 
-from .counters import Refused, Use, count, settle
+from .counters import Refused, Use, count, give_back, settle
 from .limits import network_of, uses_of
 from .models import Counter
 
@@ -22,18 +22,26 @@ DAY = 86_400
 
 
 class Attempt:
-    """One try of a password."""
+    """One try of a password: `with attempt:` surrounds the comparison."""
 
     def __init__(self, failures: list[Use], spent: list[Use]) -> None:
         """Count it as a failure and as a use of the hasher; raises Refused where it comes too soon."""
         before = count([*failures, *spent])
-        self._counted = failures
+        self._failures, self._spent = failures, spent
         # How many before it failed, of those that are not forgotten.
         self.failures = max(before[use] for use in failures if use.first_wait)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *args: object) -> None:
+        """What an error kept from being compared was no try."""
+        if kind is not None:
+            give_back([*self._failures, *self._spent])
+
     def succeed(self) -> None:
         """Forget the account's failures; of its network's only this one, which was none."""
-        settle(self._counted)
+        settle(self._failures)
 
 
 def attempt_login(request: HttpRequest | None, user: Any, name: str) -> Attempt:
