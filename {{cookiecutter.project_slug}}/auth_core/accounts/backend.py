@@ -42,6 +42,7 @@ class AuthenticationBackend(ModelBackend):
             record_refusal(refusal, request, user_id=user and user.pk)
             request.__dict__["login_wait"] = refusal.wait
             raise
+<<<<<<< HEAD
         try:
             if user is None:
                 make_password(password)  # as long as for somebody who exists
@@ -52,6 +53,22 @@ class AuthenticationBackend(ModelBackend):
             attempt.cancel()
             raise
         attempt.succeed()
+||||||| f7c5ae8
+        if user is None:
+            make_password(password)  # as long as for somebody who exists
+            return None
+        if not check_password(user, password) or not self.user_can_authenticate(user):
+            return None
+        attempt.succeed()
+=======
+        with attempt:
+            if user is None:
+                make_password(password)  # as long as for somebody who exists
+                return None
+            if not check_password(user, password) or not self.user_can_authenticate(user):
+                return None
+            attempt.succeed()
+>>>>>>> h-throttle
         user.failed_logins = attempt.failures
         return user
 

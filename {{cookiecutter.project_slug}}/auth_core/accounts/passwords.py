@@ -94,9 +94,10 @@ def confirm_password(user: Any, password: str, request: HttpRequest) -> bool:
     except Refused as refusal:
         record_refusal(refusal, request, user_id=user.pk)
         raise Throttled(wait=refusal.wait) from refusal
-    if not check_password(user, password):
-        return False
-    attempt.succeed()
+    with attempt:
+        if not check_password(user, password):
+            return False
+        attempt.succeed()
     return True
 
 

@@ -35,7 +35,7 @@ class Rate:
         """Return a use of limit `name` in the window of the clock that it is now."""
         end = (int(time.time()) // self.seconds + 1) * self.seconds
         name = f"{name} {self.uses}/{self.seconds}s/{self.per}"
-        return Use(name, (source, str(end)), self.uses, expires_at=end, binding=binding)
+        return Use(name, (source,), self.uses, expires_at=end, binding=binding)
 
 
 def rates(name: str) -> list[Rate]:

@@ -7,7 +7,7 @@ network where the account has logged in before, or was recovered just now.
 """
 
 import time
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -22,22 +22,40 @@ DAY = 86_400
 
 
 class Attempt:
-    """One try of a password."""
+    """One try of a password: `with attempt:` surrounds the comparison."""
 
     def __init__(self, failures: list[Use], spent: list[Use]) -> None:
         """Count it as a failure and as a use of the hasher; raises Refused where it comes too soon."""
         before = count([*failures, *spent])
+<<<<<<< HEAD
         self._counted, self._spent = failures, spent
+||||||| f7c5ae8
+        self._counted = failures
+=======
+        self._failures, self._spent = failures, spent
+>>>>>>> h-throttle
         # How many before it failed, of those that are not forgotten.
         self.failures = max(before[use] for use in failures if use.first_wait)
 
+<<<<<<< HEAD
     def cancel(self) -> None:
         """Count nothing: the password was not compared."""
         give_back([*self._counted, *self._spent])
 
+||||||| f7c5ae8
+=======
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *args: object) -> None:
+        """What an error kept from being compared was no try."""
+        if kind is not None:
+            give_back([*self._failures, *self._spent])
+
+>>>>>>> h-throttle
     def succeed(self) -> None:
         """Forget the account's failures; of its network's only this one, which was none."""
-        settle(self._counted)
+        settle(self._failures)
 
 
 def attempt_login(request: HttpRequest | None, user: Any, name: str) -> Attempt:
