@@ -406,6 +406,7 @@ PURGES = {
     "audit events": "auth_core.audit.purge.purge",
     "changes of address": "auth_core.accounts.email_change.purge",
     "counters": "auth_core.throttling.counters.purge",
+    "mail tasks": "auth_core.mail.purge.purge",
 }
 
 # Dotted paths of your functions(user) -> dict: what user/export/ tells besides.

@@ -8,7 +8,6 @@ from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
 
 from auth_core import policy
-from auth_core.http.errors import Unavailable
 from auth_core.sessions.services import with_login_facts
 from auth_core.throttling.counters import Refused
 from auth_core.throttling.limits import record_refusal
@@ -42,25 +41,6 @@ class AuthenticationBackend(ModelBackend):
             record_refusal(refusal, request, user_id=user and user.pk)
             request.__dict__["login_wait"] = refusal.wait
             raise
-<<<<<<< HEAD
-        try:
-            if user is None:
-                make_password(password)  # as long as for somebody who exists
-                return None
-            if not check_password(user, password) or not self.user_can_authenticate(user):
-                return None
-        except Unavailable:
-            attempt.cancel()
-            raise
-        attempt.succeed()
-||||||| f7c5ae8
-        if user is None:
-            make_password(password)  # as long as for somebody who exists
-            return None
-        if not check_password(user, password) or not self.user_can_authenticate(user):
-            return None
-        attempt.succeed()
-=======
         with attempt:
             if user is None:
                 make_password(password)  # as long as for somebody who exists
@@ -68,7 +48,6 @@ class AuthenticationBackend(ModelBackend):
             if not check_password(user, password) or not self.user_can_authenticate(user):
                 return None
             attempt.succeed()
->>>>>>> h-throttle
         user.failed_logins = attempt.failures
         return user
 

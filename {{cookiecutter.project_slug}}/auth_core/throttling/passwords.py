@@ -27,23 +27,10 @@ class Attempt:
     def __init__(self, failures: list[Use], spent: list[Use]) -> None:
         """Count it as a failure and as a use of the hasher; raises Refused where it comes too soon."""
         before = count([*failures, *spent])
-<<<<<<< HEAD
-        self._counted, self._spent = failures, spent
-||||||| f7c5ae8
-        self._counted = failures
-=======
         self._failures, self._spent = failures, spent
->>>>>>> h-throttle
         # How many before it failed, of those that are not forgotten.
         self.failures = max(before[use] for use in failures if use.first_wait)
 
-<<<<<<< HEAD
-    def cancel(self) -> None:
-        """Count nothing: the password was not compared."""
-        give_back([*self._counted, *self._spent])
-
-||||||| f7c5ae8
-=======
     def __enter__(self) -> Self:
         return self
 
@@ -52,7 +39,6 @@ class Attempt:
         if kind is not None:
             give_back([*self._failures, *self._spent])
 
->>>>>>> h-throttle
     def succeed(self) -> None:
         """Forget the account's failures; of its network's only this one, which was none."""
         settle(self._failures)
