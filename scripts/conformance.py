@@ -40,6 +40,8 @@ def main() -> None:
     sys.path.insert(0, str(SOURCE))
     registry = importlib.import_module("auth_core.contract.registry")
     rows = registry.load()
+    for row in rows.values():
+        row.requirement = row.requirement.replace("{{", '{{ "{{" }}')  # some speak of braces
     table = re.sub(
         r"^\| ([A-Z]+-\d\d) \|.*$",
         lambda found: line(registry, rows[found[1]]),

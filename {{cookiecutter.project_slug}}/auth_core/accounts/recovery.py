@@ -173,8 +173,8 @@ class PasswordResetConfirmView(PublicEndpoint, GenericAPIView):
         serializer.is_valid(raise_exception=True)
         with transaction.atomic():
             user = serializer.save()
-            recover(user, request._request)
             record(Event.PASSWORD_RESET, request._request, user_id=user.pk)
             outbox.notify(user, request._request, "account/email/password_reset")
+        recover(user, request._request)
         signals.password_reset.send(sender=type(user), request=request._request, user=user)
         return Response({"detail": _("Password has been reset with the new password.")})

@@ -129,7 +129,7 @@ def test_a_secret_that_was_sent_is_in_no_report(
     monkeypatch: pytest.MonkeyPatch,
     proof: dict[str, str],
 ) -> None:
-    """LOG-02, PRV-05: a defect while an answer is made: its report, text and HTML, and its line."""
+    """LOG-02, PRV-05: a defect in serializer, renderer and middleware: its report, text and HTML, and its line."""
     reports: list[str] = []
 
     def report(request: Any, **kwargs: Any) -> None:
@@ -141,10 +141,12 @@ def test_a_secret_that_was_sent_is_in_no_report(
         raise RuntimeError("a defect")
 
     got_request_exception.connect(report)
-    monkeypatch.setattr("rest_framework.renderers.JSONRenderer.render", fail)
-    monkeypatch.setattr(
-        "django.middleware.clickjacking.XFrameOptionsMiddleware.process_response", fail
-    )
+    for target in (
+        "rest_framework.serializers.Serializer.to_internal_value",  # the body is a variable there
+        "rest_framework.renderers.JSONRenderer.render",
+        "django.middleware.clickjacking.XFrameOptionsMiddleware.process_response",
+    ):
+        monkeypatch.setattr(target, fail)
     try:
         send_canaries(*endpoint, proof)
     finally:
