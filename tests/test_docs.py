@@ -69,7 +69,7 @@ def test_every_question_has_a_prompt_and_every_choice_a_label() -> None:
 
 def test_every_dependency_has_its_reason(bake: Bake) -> None:
     document = read("docs/dependencies.md")
-    _, template, rendered = re.split(r"^## .*$", document, flags=re.MULTILINE)
+    _, template, rendered, _ = re.split(r"^## .*$", document, flags=re.MULTILINE)
     own = tomllib.loads(read("pyproject.toml"))
     groups = [line for group in own["dependency-groups"].values() for line in group]
     lines = own["project"]["dependencies"] + [line for line in groups if isinstance(line, str)]

@@ -31,7 +31,7 @@ from drf_spectacular.generators import SchemaGenerator
 from auth_core import policy
 from auth_core.accounts.hashers import Argon2idHasher
 from auth_core.accounts.password_policy import MAX_LENGTH
-from auth_core.audit.json_lines import JsonFormatter
+from auth_core.audit.lines import JsonFormatter
 from auth_core.audit.models import AuditEvent
 from auth_core.contract.processes import PRODUCTION, run
 from auth_core.sessions.models import AuthSession
