@@ -102,8 +102,7 @@ class RegisterView(PublicEndpoint, GenericAPIView):
 
     def answer(self, http_request: HttpRequest, user: Any | None, email: str | None) -> Response:
         """Mail the link, and log in where that need not be followed first."""
-        mails_follow = email and policy.EMAIL_VERIFICATION != "none"
-        if mails_follow and allows("signup", email, http_request):
+        if email and policy.EMAIL_VERIFICATION != "none" and allows("signup", email, http_request):
             user_id = None if user is None else str(user.pk)
             outbox.defer(mails.send_signup, email=email, user_id=user_id)
         if user is None or VERIFICATION_IS_MANDATORY:

@@ -117,7 +117,7 @@ def note(event: Event, request: HttpRequest, *, user_id: Any, session_id: Any) -
 
 
 def _row(
-    event: Event,
+    event: StrEnum,
     request: HttpRequest | None,
     user_id: Any,
     session_id: Any,

@@ -62,7 +62,7 @@ urlpatterns = [path("greeting/", greeting), *project_urlpatterns]
 
 
 def test_no_address_asks_for_personal_data(api: Api) -> None:
-    """PRV-01: paths hold random ids alone, and no endpoint reads a query."""
+    """PRV-01: paths hold random ids alone, and no query is read but which part of a list is wanted."""
     kinds = {
         type(converter).__name__
         for pattern in urls.urlpatterns
@@ -75,7 +75,7 @@ def test_no_address_asks_for_personal_data(api: Api) -> None:
         for where, operations in schema["paths"].items()
         for operation in operations.values()
         for parameter in operation.get("parameters", [])
-        if parameter["in"] == "query"
+        if parameter["in"] == "query" and parameter["name"] not in ("limit", "offset")
     ]
     assert parameters == []
 
@@ -198,11 +198,11 @@ def rubbish(make_account: Callable[..., Account], clock: Any) -> dict[str, int]:
     make_account(verified=False, is_staff=True)
     make_account(verified=False, last_login=timezone.now())
     get_user_model().objects.create_user(username="without-address", password=PASSWORD)
-    make_account().log_in()
     Session.objects.create(session_key="a", session_data="", expire_date=now - timedelta(hours=1))
     Session.objects.create(session_key="b", session_data="", expire_date=now + timedelta(hours=1))
     clock.move_to(now - timedelta(days=days - 1))
     make_account(verified=False)
+    make_account().log_in()
     clock.move_to(now)
     return {
         "sessions": 1,
