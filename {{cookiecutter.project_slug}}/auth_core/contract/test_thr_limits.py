@@ -297,6 +297,7 @@ COUNTED_INSIDE = {
     "rest_password_change": ["LOGIN_FREE_FAILURES"],
     "reauthenticate": ["LOGIN_FREE_FAILURES"],
     "token_refresh": ["refresh"],
+    "tutorial_refresh": ["refresh"],  # of a feature that may be there
 }
 
 
