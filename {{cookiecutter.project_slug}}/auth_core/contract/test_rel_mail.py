@@ -202,6 +202,28 @@ def test_a_worker_ends_after_the_current_mail(
     assert (len(server.accepted), states) == (1, ["READY", "SUCCESSFUL"])
 
 
+def test_another_worker_sends_the_mail_of_one_that_was_killed(
+    api: Api, account: Account, processes: Processes
+) -> None:
+    """REL-04: SIGKILL in the middle of a mail: once the lease is over it is sent, as the same mail."""
+    server, hold = MailServer(), Event()
+    server.accepts = lambda: hold.wait(30) and False
+    api.post("rest_password_reset", {"email": account.user.email})
+    with server.listening(processes.mail_port):
+        with processes.worker() as worker:
+            processes.until(lambda: server.seen)
+            worker.kill()
+            hold.set()
+        assert DBTaskResult.objects.get().status == TaskResultStatus.RUNNING
+        over = timezone.now() - timedelta(seconds=django_settings.MAIL_LEASE_SECONDS + 1)
+        DBTaskResult.objects.update(started_at=over)
+        server.accepts = lambda: True
+        with processes.worker():
+            processes.until(all_sent)
+    assert server.recipients() == [account.user.email]
+    assert len({str(message["Message-ID"]) for message in server.seen}) == 1
+
+
 def test_a_worker_outlives_the_database(api: Api, account: Account, processes: Processes) -> None:
     """REL-03: its connections are cut and its table is gone for a while: it waits, and goes on."""
     table, server = DBTaskResult._meta.db_table, MailServer()
