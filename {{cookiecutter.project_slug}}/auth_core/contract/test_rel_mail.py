@@ -290,6 +290,9 @@ def test_a_refused_registration_leaves_no_mail(api: Api, account: Account) -> No
         assert api.post("rest_register", registration(password2="different")).status == 400
     with transaction.atomic():
         outbox.defer(recovery.send_reset_mail, email=account.user.email)
+        assert (
+            DBTaskResult.objects.exists()
+        )  # now, not after the commit: nobody is killed in between
         transaction.set_rollback(True)
     assert not DBTaskResult.objects.exists()
 
