@@ -16,10 +16,10 @@ demo: $(STAMP) ## Render the default project, install it, walk the life of a use
 	@$(RUN) -m scripts.demo
 
 test: $(STAMP) ## Run all tests of the template (ARGS= passes options to pytest)
-	@$(RUN) -m pytest --numprocesses auto $(ARGS)
+	@$(RUN) -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 test-quick: $(STAMP) ## Run the tests that need no installed project
-	@$(RUN) -m pytest --numprocesses auto -m "not slow" $(ARGS)
+	@$(RUN) -m pytest --numprocesses auto --dist worksteal -m "not slow" $(ARGS)
 
 check: $(STAMP) ## Lint and types: changes nothing
 	$(VENV)/bin/ruff format --check .

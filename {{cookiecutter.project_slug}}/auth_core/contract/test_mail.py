@@ -1,5 +1,6 @@
 """What a mail looks like: text and HTML of the same words, in the language of who asked, safe whatever it tells."""
 
+import email
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -177,8 +178,9 @@ def test_no_header_can_be_slipped_in(
     ):
         type(account.user).objects.filter(pk=account.user.pk).update(first_name=evil)
         api.post("rest_password_reset", {"email": account.user.email})
-        message = mailbox[-1].message()
+        # As it arrives: a long subject is folded, which makes no header of what follows.
+        message = email.message_from_bytes(mailbox[-1].message().as_bytes())
         assert message["Bcc"] is None
-        assert message["To"] == account.user.email
-        assert len(str(message["Subject"]).splitlines()) == 1
+        assert message.get_all("To") == [account.user.email]
+        assert len(message.get_all("Subject") or []) == 1
     assert len(mailbox) == 4
