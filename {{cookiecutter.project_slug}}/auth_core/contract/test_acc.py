@@ -18,6 +18,11 @@ from auth_core import policy, urls
 from auth_core.accounts.fields import canonical
 from auth_core.accounts.serializers import UserDetailsSerializer
 from auth_core.audit.models import AuditEvent
+from auth_core.contract.marks import (
+    real_transactions,
+    registration_is_open,
+    verification_is_mandatory,
+)
 from auth_core.sessions.models import AuthSession
 from auth_core.sessions.permissions import RecentlyAuthenticated
 from auth_core.testing import (
@@ -34,14 +39,7 @@ from auth_core.testing import (
 from users.serializers import UserSerializer
 
 pytestmark = pytest.mark.django_db
-real_transactions = pytest.mark.django_db(transaction=True)
 
-registration_is_open = pytest.mark.skipif(
-    policy.REGISTRATION != "open", reason="registration is not open by the policy"
-)
-verification_is_mandatory = pytest.mark.skipif(
-    policy.EMAIL_VERIFICATION != "mandatory", reason="verification is not mandatory by the policy"
-)
 STEP_UP_ENDS = policy.REAUTHENTICATION_MINUTES * 60 + 1
 
 

@@ -16,6 +16,7 @@ from django.db.models.signals import pre_delete
 from auth_core import policy
 from auth_core.accounts.models import EmailChange, PasswordResetNonce
 from auth_core.audit.models import AuditEvent
+from auth_core.contract.marks import real_transactions
 from auth_core.sessions.models import AuthSession
 from auth_core.testing import (
     OTHER_PASSWORD,
@@ -29,7 +30,6 @@ from auth_core.testing import (
 )
 
 pytestmark = pytest.mark.django_db
-real_transactions = pytest.mark.django_db(transaction=True)
 
 NEW_PASSWORD = {"new_password1": OTHER_PASSWORD, "new_password2": OTHER_PASSWORD}
 

@@ -17,6 +17,7 @@ from auth_core import policy
 from auth_core.accounts import email_change
 from auth_core.accounts.models import EmailChange, PasswordResetNonce
 from auth_core.audit.models import AuditEvent
+from auth_core.contract.marks import real_transactions
 from auth_core.testing import (
     OTHER_PASSWORD,
     PASSWORD,
@@ -28,7 +29,6 @@ from auth_core.testing import (
 )
 
 pytestmark = pytest.mark.django_db
-real_transactions = pytest.mark.django_db(transaction=True)
 
 NEW, NEWER = "new@example.com", "newer@example.com"
 STEP_UP_ENDS = policy.REAUTHENTICATION_MINUTES * 60 + 1

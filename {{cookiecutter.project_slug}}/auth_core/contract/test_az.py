@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 
 from auth_core import policy, urls
 from auth_core.accounts.serializers import UserDetailsSerializer
+from auth_core.contract.marks import admin_is_here
 from auth_core.contract.permissions import explicit_permissions, rows
 from auth_core.testing import OTHER_PASSWORD, PASSWORD, Account, Api, registration
 from users.serializers import UserSerializer
@@ -63,10 +64,6 @@ OTHER_FEATURES = {"invitation_list", "invitation", "invitation_resend"}
 GRANT_RIGHTS = {"is_staff", "is_superuser", "is_active", "groups", "user_permissions"}
 SECRET = {*GRANT_RIGHTS, "password", "last_login"}
 ROLES = ("user", "staff", "superuser")
-
-admin_is_here = pytest.mark.skipif(
-    not django_settings.ADMIN_PATH, reason="the admin is switched off"
-)
 
 
 class StaffView(APIView):

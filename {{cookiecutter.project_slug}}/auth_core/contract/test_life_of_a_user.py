@@ -6,16 +6,10 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from auth_core import policy
+from auth_core.contract.marks import registration_is_open, verification_is_mandatory
 from auth_core.testing import OTHER_PASSWORD, PASSWORD, Account, Api, link_secrets, registration
 
 pytestmark = pytest.mark.django_db
-
-registration_is_open = pytest.mark.skipif(
-    policy.REGISTRATION != "open", reason="registration is not open by the policy"
-)
-verification_is_mandatory = pytest.mark.skipif(
-    policy.EMAIL_VERIFICATION != "mandatory", reason="verification is not mandatory by the policy"
-)
 
 
 @registration_is_open

@@ -36,6 +36,7 @@ from auth_core import policy
 from auth_core.audit.lines import JsonFormatter, RequestFields, TextFormatter
 from auth_core.audit.log import FAILURES, Event, pseudonym, record
 from auth_core.audit.models import AuditEvent
+from auth_core.contract.marks import real_transactions
 from auth_core.contract.processes import PRODUCTION, gunicorn, request, run, send
 from auth_core.env import BASE_DIR
 from auth_core.http.access_log import AccessLog
@@ -44,7 +45,6 @@ from auth_core.testing import OTHER_PASSWORD, PASSWORD, Account, Api, link_secre
 from config.urls import urlpatterns as project_urlpatterns
 
 pytestmark = [pytest.mark.django_db, pytest.mark.inside]
-real_transactions = pytest.mark.django_db(transaction=True)
 
 REQUEST_ID = "one-request-of-many"
 AGENT = "agent/1.0"

@@ -26,6 +26,7 @@ from auth_core import policy, urls
 from auth_core.audit.lines import JsonFormatter
 from auth_core.audit.log import Event
 from auth_core.audit.models import AuditEvent
+from auth_core.contract.marks import real_transactions
 from auth_core.contract.permissions import rows
 from auth_core.contract.processes import PRODUCTION, gunicorn, request, send
 from auth_core.env import BASE_DIR
@@ -43,7 +44,6 @@ from auth_core.testing import (
 from config.urls import urlpatterns as project_urlpatterns
 
 pytestmark = [pytest.mark.django_db, pytest.mark.inside]
-real_transactions = pytest.mark.django_db(transaction=True)
 
 CANARY = "CANARY-7f3a91c2"
 ENDPOINTS = [(method, path.strip("`")) for method, path, who in rows() if who != "admin"]

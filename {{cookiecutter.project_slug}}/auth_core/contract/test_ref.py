@@ -28,6 +28,7 @@ from django.utils import timezone
 from auth_core import policy
 from auth_core.audit.lines import JsonFormatter
 from auth_core.audit.models import AuditEvent
+from auth_core.contract.marks import real_transactions
 from auth_core.sessions import purge, services
 from auth_core.sessions.models import AuthSession, Delivery
 from auth_core.sessions.tokens import RefreshToken
@@ -45,7 +46,6 @@ from auth_core.testing import (
 )
 
 pytestmark = pytest.mark.django_db
-real_transactions = pytest.mark.django_db(transaction=True)
 has_grace = pytest.mark.skipif(
     policy.REFRESH_GRACE_SECONDS == 0, reason="no grace by the policy: every replay is a reuse"
 )

@@ -24,6 +24,12 @@ from django.urls import URLResolver, get_resolver
 from auth_core import policy
 from auth_core.accounts.adapter import AccountAdapter
 from auth_core.audit.models import AuditEvent
+from auth_core.contract.marks import (
+    real_transactions,
+    registration_is_open,
+    there_are_user_names,
+    verification_is_mandatory,
+)
 from auth_core.sessions.models import AuthSession
 from auth_core.testing import (
     OTHER_PASSWORD,
@@ -37,16 +43,6 @@ from auth_core.testing import (
 )
 
 pytestmark = pytest.mark.django_db
-real_transactions = pytest.mark.django_db(transaction=True)
-registration_is_open = pytest.mark.skipif(
-    policy.REGISTRATION != "open", reason="registration is not open by the policy"
-)
-verification_is_mandatory = pytest.mark.skipif(
-    policy.EMAIL_VERIFICATION != "mandatory", reason="verification is not mandatory by the policy"
-)
-there_are_user_names = pytest.mark.skipif(
-    policy.LOGIN_WITH == "email", reason="no user names by the policy"
-)
 
 THREADS = 8
 # Longer than an address waits for its next verification mail.

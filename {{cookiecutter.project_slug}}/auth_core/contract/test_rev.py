@@ -27,6 +27,7 @@ from rest_framework.views import APIView
 from auth_core import policy
 from auth_core.accounts.passwords import check_password
 from auth_core.audit.models import AuditEvent
+from auth_core.contract.marks import real_transactions
 from auth_core.sessions.models import AuthSession
 from auth_core.testing import (
     DELIVERIES,
@@ -47,7 +48,6 @@ NOT_APPLICABLE: dict[str, str] = {
 }
 
 pytestmark = pytest.mark.django_db
-real_transactions = pytest.mark.django_db(transaction=True)
 
 NEW_PASSWORD = {"new_password1": OTHER_PASSWORD, "new_password2": OTHER_PASSWORD}
 ACCESS_ENDS_AFTER = policy.ACCESS_TOKEN_MINUTES * 60 + policy.CLOCK_SKEW_SECONDS + 2

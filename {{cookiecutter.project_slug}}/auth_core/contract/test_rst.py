@@ -13,7 +13,6 @@ from unittest.mock import patch
 import pytest
 from allauth.account.models import EmailAddress
 from django.apps import apps
-from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
@@ -23,6 +22,7 @@ from auth_core import env, policy
 from auth_core.accounts.models import PasswordResetNonce, new_nonce
 from auth_core.accounts.recovery import token_generator
 from auth_core.audit.models import AuditEvent
+from auth_core.contract.marks import admin_is_here, real_transactions
 from auth_core.contract.processes import gunicorn, request, run, send, status_of
 from auth_core.sessions.models import AuthSession
 from auth_core.testing import (
@@ -37,12 +37,8 @@ from auth_core.testing import (
 )
 
 pytestmark = pytest.mark.django_db
-real_transactions = pytest.mark.django_db(transaction=True)
 
 THIRD_PASSWORD = "yet another five odd words"
-admin_is_here = pytest.mark.skipif(
-    not django_settings.ADMIN_PATH, reason="the admin is switched off"
-)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from django.urls import reverse
 from auth_core import policy
 from auth_core.accounts import backend, passwords
 from auth_core.audit.models import AuditEvent
+from auth_core.contract.marks import admin_is_here
 from auth_core.contract.test_ref import outcome
 from auth_core.sessions.models import AuthSession, RevocationReason
 from auth_core.testing import (
@@ -34,9 +35,6 @@ from auth_core.throttling.limits import network_of
 from auth_core.throttling.models import Counter
 
 pytestmark = pytest.mark.django_db
-admin_is_here = pytest.mark.skipif(
-    not django_settings.ADMIN_PATH, reason="the admin is switched off"
-)
 
 WRONG = "not the password of anybody"
 FREE = django_settings.LOGIN_FREE_FAILURES

@@ -15,8 +15,13 @@ from django.core.cache import cache
 from django.core.checks import run_checks
 from django.utils import timezone
 
-from auth_core import env, policy, urls
+from auth_core import env, urls
 from auth_core.audit.models import AuditEvent
+from auth_core.contract.marks import (
+    real_transactions,
+    registration_is_open,
+    verification_is_mandatory,
+)
 from auth_core.contract.permissions import explicit_permissions
 from auth_core.contract.test_ref import outcome
 from auth_core.contract.test_thr import FREE, WRONG, guess, guesses
@@ -26,13 +31,6 @@ from auth_core.throttling.limits import allows
 from auth_core.throttling.models import Counter
 
 pytestmark = pytest.mark.django_db
-real_transactions = pytest.mark.django_db(transaction=True)
-registration_is_open = pytest.mark.skipif(
-    policy.REGISTRATION != "open", reason="nobody registers by the policy"
-)
-verification_is_mandatory = pytest.mark.skipif(
-    policy.EMAIL_VERIFICATION != "mandatory", reason="addresses are not verified by the policy"
-)
 
 MAILS_AN_HOUR = 5
 ELSEWHERE = {"REMOTE_ADDR": "198.51.100.1"}

@@ -19,6 +19,7 @@ from rest_framework.permissions import IsAuthenticated
 
 from auth_core import policy
 from auth_core.audit.models import AuditEvent
+from auth_core.contract.marks import real_transactions
 from auth_core.features.invitations import views
 from auth_core.features.invitations.models import Invitation, signer
 from auth_core.features.invitations.services import purge
@@ -34,7 +35,6 @@ from auth_core.testing import (
 )
 
 pytestmark = pytest.mark.django_db
-real_transactions = pytest.mark.django_db(transaction=True)
 
 THREADS = 8
 DAY = 86_400
