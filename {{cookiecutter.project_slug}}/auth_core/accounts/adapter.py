@@ -88,7 +88,3 @@ class AccountAdapter(DefaultAccountAdapter):
             subject = message.subject.removeprefix(settings.ACCOUNT_EMAIL_SUBJECT_PREFIX)
             message.attach_alternative(as_html(subject, message.body), "text/html")
         return message
-
-    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        # allauth's own key begins with the Host header, which the caller chooses.
-        return str(credentials.get("email", credentials.get("username", ""))).strip().lower()
