@@ -1,32 +1,69 @@
 """Fixtures: the template as git gives it, a function that bakes it, a place to run projects."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.project import ROOT, Bake, BakedProject, environment
+from tests.variants import command_of
 
 REQUIRE_SERVICES = os.environ.get("REQUIRE_SERVICES") == "1"
+# What the running test has rendered by itself.
+baked: list[BakedProject] = []
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
+    item: pytest.Function,
     call: pytest.CallInfo[None],
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Under REQUIRE_SERVICES=1, as in CI, fail what would be skipped for want of something."""
+    """Under REQUIRE_SERVICES=1, as in CI, fail what would be skipped for want of something.
+
+    What failed on a project says how to render it.
+    """
     report = yield
+    if report.failed:
+        shared = [each for each in item.funcargs.values() if isinstance(each, BakedProject)]
+        commands = [command_of(project.given) for project in shared + baked]
+        report.sections.append(("Rendered by", "\n".join(dict.fromkeys(commands))))
     if report.skipped and REQUIRE_SERVICES:
         reason = call.excinfo.value if call.excinfo else "no reason given"
         report.outcome = "failed"
         report.longrepr = f"REQUIRE_SERVICES=1, but this would be skipped: {reason}"
     return report
+
+
+def pytest_runtest_setup() -> None:
+    baked.clear()
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Tell how fast the rows went, and where their time goes."""
+    seconds, rows = defaultdict[str, float](float), set[str]()
+    for report in chain.from_iterable(terminalreporter.stats.values()):
+        if not isinstance(report, pytest.TestReport):
+            continue
+        if row := re.search(r"::(\w+)\[(row\d+)", report.nodeid):
+            seconds[row[1]] += report.duration
+            rows.add(row[2])
+    if total := sum(seconds.values()):
+        workers = len(config.getoption("tx", None) or ["this one"])
+        rate = 60 * len(rows) * workers / total
+        longest = sorted(seconds.items(), key=lambda item: -item[1])[:5]
+        shares = ", ".join(f"{name} {each / total:.0%}" for name, each in longest)
+        terminalreporter.write_line(f"{len(rows)} rows, {rate:.1f} a minute: {shares}")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -72,7 +109,8 @@ def bake(cookies_session: Any, template: Path) -> Bake:
         result = cookies_session.bake(extra_context=answers, template=str(template))
         if result.exception:
             raise result.exception
-        return BakedProject(result.project_path, result.context)
+        baked.append(BakedProject(result.project_path, result.context, answers))
+        return baked[-1]
 
     return bake
 

@@ -32,24 +32,6 @@ PRESETS: Final[dict[str, Answers]] = {
     for file in sorted((ROOT / "presets").glob("*.yaml"))
 }
 
-# Values of the questions that are answered in free text.
-SAMPLES: Final[dict[str, list[str]]] = {
-    "project_name": ["O'Brien & Söhne", "Мой API 🚀", "N" * 60],
-    "project_slug": ["shop_api2", "s" * 50],
-    "frontend_url": ["https://app.example.com/portal", "http://localhost:3000"],
-    "access_token_minutes": ["1", "1440"],
-    "refresh_token_days": ["1", "90"],
-    "auth_url_prefix": ["a", "v1.2/~a_b-c", "p" * 80],
-    "registration_url_prefix": ["api/auth", "r" * 100],
-    "refresh_url": ["refresh", "f" * 100],
-}
-# What else must be answered for a value to be possible, or to be seen whole.
-COMPANIONS: Final[dict[tuple[str, Any], Answers]] = {
-    ("email_provider", "file"): {"email_verification": "none"},
-    ("registration", "invite"): {"frontend_url": ""},  # with its built-in page
-    ("tutorial_contract", True): {"email_verification": "none"},
-}
-
 # Every supported pair of interpreter and framework.
 COMBINATIONS: Final = (
     ("3.11", "5.2"),
@@ -86,42 +68,6 @@ def complete(some: Answers) -> dict[str, str]:
     return {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in answers.items()}
 
 
-def values() -> Iterator[tuple[str, Any]]:
-    """Every value of every question but the defaults."""
-    for question, given in QUESTIONS.items():
-        others = given[1:] if isinstance(given, list) else [not given]
-        for value in SAMPLES[question] if isinstance(given, str) else others:
-            yield question, value
-
-
-def variants() -> dict[str, Answers]:
-    """Map a name to answers: the defaults, each value of each question, and each preset."""
-    found: dict[str, Answers] = {"defaults": {}}
-    for question, value in values():
-        found[f"{question}={value}"] = COMPANIONS.get((question, value), {}) | {question: value}
-    return found | {f"preset {name}": answers for name, answers in PRESETS.items()}
-
-
-def rows() -> list[Answers]:
-    """Pack the values into as few projects as they allow, for what takes long on each project."""
-    waiting, packed = list(values()), list[Answers]()
-    while waiting:
-        row: Answers = {}
-        for question, value in list(waiting):
-            more = COMPANIONS.get((question, value), {}) | {question: value}
-            is_free = all(row.get(name, v) == v for name, v in more.items())
-            if is_free and not pre_gen.problems(complete(row | more)):
-                row |= more
-                waiting.remove((question, value))
-        assert row, f"No project can have {waiting}: what else do they need? See COMPANIONS"
-        packed.append(row)
-    return packed
-
-
-VARIANTS: Final = variants()
-ROWS: Final = rows()
-
-
 def run(
     folder: Path,
     *command: str | Path,
@@ -146,10 +92,11 @@ def run(
 
 @dataclass(frozen=True)
 class BakedProject:
-    """A rendered project on disk, and the answers it was rendered with."""
+    """A rendered project on disk, all its answers, and those of them that were given."""
 
     path: Path
     answers: Mapping[str, Any]
+    given: Answers
 
     def files(self) -> set[str]:
         every = (path for path in self.path.rglob("*") if path.is_file())

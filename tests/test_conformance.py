@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.project import ROWS, Answers, Bake
+from tests.project import Answers, Bake
+from tests.variants import ROWS
 
 
 @pytest.mark.parametrize(
@@ -17,7 +18,7 @@ def test_the_table_is_what_the_tests_claim(bake: Bake, answers: dict[str, Any]) 
     assert table == project.read("docs/conformance.md"), "Run `make conformance`."
 
 
-@pytest.mark.parametrize("answers", [{}, *ROWS], ids=str)
+@pytest.mark.parametrize("answers", [{}, *(row.answers for row in ROWS[:2])], ids=str)
 def test_the_asvs_statement_is_the_same_whatever_was_chosen(bake: Bake, answers: Answers) -> None:
     project = bake(**answers)
     statement = project.run(sys.executable, "-m", "auth_core.contract.asvs").stdout

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import git
-from tests.project import VARIANTS, Completed, run
+from tests.project import PRESETS, Completed, run
 
 
 @pytest.fixture(
-    params=[{}, VARIANTS["preset tutorial"], {"project_name": "O'Brien & Söhne 🚀"}],
+    params=[{}, PRESETS["tutorial"], {"project_name": "O'Brien & Söhne 🚀"}],
     ids=["defaults", "tutorial", "quotes"],
 )
 def answers(request: pytest.FixtureRequest) -> list[str]:

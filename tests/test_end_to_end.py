@@ -14,7 +14,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from scripts.walk import PASSWORD, TOKENS, Client, Life, clean_environment, free_port, serving
-from tests.project import VARIANTS, Answers, Bake, BakedProject
+from tests.project import PRESETS, Answers, Bake, BakedProject
 
 pytestmark = pytest.mark.slow
 
@@ -149,7 +149,7 @@ def test_a_user_lives_in_production(
 ) -> None:
     """gunicorn behind a proxy that ends TLS, a mail worker, PostgreSQL, Redis, SMTP."""
     # No test asks a stranger's server for breached passwords, and this one has known ones.
-    project = bake(**VARIANTS["preset spa"], breached_passwords=False)
+    project = bake(**PRESETS["spa"], breached_passwords=False)
     received, email_url = inbox
     project.make(".env", home)
     flush = "import redis, sys; redis.Redis.from_url(sys.argv[1]).flushdb()"
@@ -183,7 +183,7 @@ def test_a_user_lives_in_production(
 
 def test_the_tutorials_requests_work_verbatim(bake: Bake, home: Path) -> None:
     """Its four requests, one hour of lifetime, and a token that is refreshed in time."""
-    project = bake(**VARIANTS["preset tutorial"])
+    project = bake(**PRESETS["tutorial"])
     user = {"username": "ada", "password1": "correct horse battery staple"}
     user |= {"password2": user["password1"]}
     credentials = {"username": "ada", "password": user["password1"]}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.project import Bake, BakedProject
-from tests.test_project import PRODUCTION
+from tests.test_variants import PRODUCTION
 
 pytestmark = pytest.mark.slow
 

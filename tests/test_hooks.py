@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import QUESTIONS, SAMPLES, Answers, Bake, complete, load_hook, pre_gen
+from tests.project import QUESTIONS, Answers, Bake, complete, load_hook, pre_gen
+from tests.variants import SAMPLES
 
 post_gen = load_hook("post_gen_project")
 

@@ -1,54 +1,15 @@
-"""The rendered project's own tests and checks, on each Python and Django, for each answer."""
+"""The default project as a team has it: by make alone, with all of its own tests."""
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.project import COMBINATIONS, PRESETS, ROWS, Answers, Bake, BakedProject
+from tests.project import Bake
 
 pytestmark = pytest.mark.slow
 
 # One process each: the tests of the template already occupy every core.
 ALONE = "ARGS=--numprocesses=0"
-PRODUCTION = {
-    "DJANGO_ENV": "production",
-    "ALLOWED_HOSTS": "api.example.com",
-    "FRONTEND_URL": "https://app.example.com",
-    "DATABASE_URL": "postgresql://user:password@127.0.0.1:5432/name",
-    "EMAIL_URL": "smtps://user:password@mail.example.com:465",
-}
-
-
-def projects() -> list[tuple[tuple[str, str], Answers]]:
-    """Deal the rows and presets out over the combinations: each is in one pair at least."""
-    pool = [*ROWS, *PRESETS.values()]
-    dealt = range(max(len(pool), len(COMBINATIONS)))
-    pairs = [(COMBINATIONS[n % len(COMBINATIONS)], pool[n % len(pool)]) for n in dealt]
-    return [(pair, answers | {"django_version": pair[1]}) for pair, answers in pairs]
-
-
-@pytest.mark.parametrize(("combination", "answers"), projects())
-def test_each_answer_and_each_combination_passes_everything(
-    combination: tuple[str, str],
-    answers: Answers,
-    bake: Bake,
-    place: Callable[[str, str], Path],
-) -> None:
-    passes_everything(bake(**answers), place(*combination))
-
-
-def passes_everything(project: BakedProject, environment: Path) -> None:
-    """Run the project's own tests and checks, then Django's with every warning an error."""
-    assert " passed" in project.make("test", environment, ALONE).stdout
-    project.make("check", environment)
-    project.manage(environment, "check", "--fail-level", "WARNING")
-    project.manage(environment, "makemigrations", "--check", "--dry-run")
-    document = ("--validate", "--fail-on-warn", "--file", os.devnull)
-    project.manage(environment, "spectacular", *document)
-    deploy = ("check", "--deploy", "--fail-level", "WARNING")
-    project.manage(environment, *deploy, variables=PRODUCTION)
 
 
 def test_the_tests_pass_on_postgresql(bake: Bake, home: Path, database: str) -> None:
@@ -64,7 +25,8 @@ def test_a_newcomer_needs_make_alone(bake: Bake) -> None:
     project.run("make", "install")
     secrets = project.read(".env")
     assert (project.path / ".env").stat().st_mode & 0o077 == 0
-    assert " passed" in project.run("make", "test", ALONE).stdout
+    # The slow ones are dealt to the rows of the table, and run on PostgreSQL above.
+    assert " passed" in project.run("make", "test-quick", ALONE).stdout
     project.run("make", "check")
     (project.path / "pyproject.toml").touch()
     project.run("make", "install")

@@ -21,13 +21,11 @@ from tests.project import (
     PRESETS,
     QUESTIONS,
     ROOT,
-    ROWS,
-    SAMPLES,
     SOURCE,
-    VARIANTS,
     Bake,
     BakedProject,
 )
+from tests.variants import VARIANTS
 
 OPTIONAL: dict[str, dict[str, list[Any]]] = COOKIECUTTER["_optional"]
 STAMPED = {".cruft.json", ".template/manifest.json"}
@@ -47,13 +45,9 @@ def not_chosen(answers: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def test_every_question_in_free_text_has_samples() -> None:
-    assert {name for name, value in QUESTIONS.items() if isinstance(value, str)} == set(SAMPLES)
-
-
 def test_every_optional_path_is_there_in_some_variant_and_not_in_another(bake: Bake) -> None:
     """Else an entry of the table could be wrong without any test noticing."""
-    absent = [set(not_chosen(bake(**answers).answers)) for answers in ({}, *ROWS)]
+    absent = [set(not_chosen(bake(**answers).answers)) for answers in VARIANTS.values()]
     assert set.union(*absent) == set(OPTIONAL)
     assert set.intersection(*absent) == set()
 
@@ -156,7 +150,7 @@ def test_the_template_itself_checks_out_on_windows(template: Path) -> None:
 def test_owned_files_differ_in_the_policy_alone(bake: Bake) -> None:
     """Changing an answer is a change of policy.py: every other owned file is the same anywhere."""
     hashes: dict[str, set[str]] = {}
-    for answers in ({}, *ROWS):
+    for answers in VARIANTS.values():
         manifest = json.loads(bake(**answers).read(".template/manifest.json"))
         for name, digest in manifest["files"].items():
             hashes.setdefault(name, set()).add(digest)

@@ -282,6 +282,7 @@ def _part(token: str | None, number: int) -> dict[str, Any]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "inside: needs access to the process, its database or clock")
+    config.addinivalue_line("markers", "slow: starts servers, floods, measures time, or asks much")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:

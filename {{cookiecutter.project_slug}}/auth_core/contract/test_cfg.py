@@ -59,6 +59,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     return load_settings
 
 
+@pytest.mark.slow
 def test_the_deployment_checks_pass() -> None:
     """CFG-01: Django's deployment checks and ours are clean; W008 alone is silenced, with its reason."""
     done = run("manage.py", "check", "--deploy", "--fail-level", "WARNING", **PRODUCTION)

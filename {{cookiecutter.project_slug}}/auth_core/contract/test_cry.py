@@ -283,6 +283,7 @@ def manage(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 @once
 def test_a_command_that_cannot_start_says_one_line() -> None:
     """CRY-02, CRY-03: `manage.py check` ends with status 1 and one line, without a key, on a bad ring."""
@@ -420,6 +421,7 @@ def test_a_ring_is_written_beside_what_else_stands_there(
     assert stat.S_IMODE(made.stat().st_mode) == 0o600
 
 
+@pytest.mark.slow
 @once
 def test_the_command_itself(tmp_path: Path) -> None:
     """CRY-03: `manage.py authkeys add --write FILE`, in a process of its own, writes a ring that starts."""

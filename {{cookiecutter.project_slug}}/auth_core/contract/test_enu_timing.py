@@ -33,6 +33,7 @@ from auth_core.testing import (
 )
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.django_db,
     # Once is enough: nothing here depends on how tokens travel.
     pytest.mark.parametrize("_delivery", DELIVERIES[policy.TOKEN_DELIVERY][:1], indirect=True),

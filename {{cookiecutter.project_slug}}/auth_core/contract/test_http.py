@@ -342,6 +342,7 @@ def schemathesis_schema() -> Any:
     return schemathesis.openapi.from_dict(document())
 
 
+@pytest.mark.slow
 @pytest.mark.inside
 @pytest.mark.parametrize("logged_in", [False, True], ids=["anonymous", "logged in"])
 @every_operation

@@ -18,7 +18,7 @@ from auth_core.contract.processes import (
     status_of,
 )
 
-pytestmark = pytest.mark.inside
+pytestmark = [pytest.mark.inside, pytest.mark.slow]
 
 HTTPS = "X-Forwarded-Proto: https"
 JSON = "Content-Type: application/json"

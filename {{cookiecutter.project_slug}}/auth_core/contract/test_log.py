@@ -654,6 +654,7 @@ def test_the_database_changes_and_deletes_nothing(statement: str, event: AuditEv
     assert AuditEvent.objects.get().event == Event.LOGIN_SUCCESS
 
 
+@pytest.mark.slow
 def test_a_migrated_sqlite_file_is_append_only(tmp_path: Path) -> None:
     """LOG-05: after `migrate` any client of the file may add and read, and delete what is old."""
     file = tmp_path / "db.sqlite3"
@@ -786,6 +787,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path
         yield port, folder / "gunicorn.log"
 
 
+@pytest.mark.slow
 def test_the_server_writes_lines_like_the_application(served: tuple[int, Path]) -> None:
     """LOG-06, LOG-07: gunicorn's own lines and the requests: JSON in UTC, with the request's id."""
     port, file = served
@@ -804,6 +806,7 @@ def test_the_server_writes_lines_like_the_application(served: tuple[int, Path]) 
     assert (access["status"], access["user_agent"]) == (401, AGENT)
 
 
+@pytest.mark.slow
 def test_the_application_writes_to_standard_output_alone() -> None:
     """LOG-07: one sink; no file, no socket, nothing on standard error, but mail where ADMINS are named."""
     program = (

@@ -122,6 +122,7 @@ def test_a_secret_that_was_sent_is_found_nowhere(
     assert sightings("\n".join(jobs)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=" ".join)
 def test_a_secret_that_was_sent_is_in_no_report(
     endpoint: tuple[str, str],

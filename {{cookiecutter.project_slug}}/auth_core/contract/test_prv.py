@@ -96,6 +96,7 @@ def test_mailed_links_hold_secrets_behind_the_hash(
         assert account.user.email not in parts.path
 
 
+@pytest.mark.slow
 def test_the_access_log_holds_paths_alone(tmp_path: Path) -> None:
     """PRV-01: whatever a client puts into query, headers and body, no line of the server repeats it."""
     secret = [f"Authorization: Bearer {CANARY}", f"Cookie: access={CANARY}", f"Referer: {CANARY}"]
@@ -270,7 +271,7 @@ def test_two_purges_at_once_agree(rubbish: dict[str, int]) -> None:
 
 def test_tokens_hold_ids_alone(make_account: Callable[..., Account]) -> None:
     """PRV-04: names, addresses and rights stand in no token."""
-    account = make_account(first_name="Ada", last_name="Lovelace", is_staff=True)
+    account = make_account(first_name="Quentin", last_name="Lovelace", is_staff=True)
     client = account.log_in()
     common = {"token_type", "exp", "iat", "jti", "sub", "sid", "iss", "aud"}
     assert set(claims_of(client.access)) == common
@@ -282,7 +283,7 @@ def test_tokens_hold_ids_alone(make_account: Callable[..., Account]) -> None:
             claims["sid"],
         ]
         text = json.dumps([claims, header_of(token)]).lower()
-        for value in (account.user.username, account.user.email, "ada", "lovelace", "staff"):
+        for value in (account.user.username, account.user.email, "quentin", "lovelace", "staff"):
             assert not value or value.lower() not in text
 
 

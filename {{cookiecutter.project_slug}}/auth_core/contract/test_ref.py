@@ -168,6 +168,7 @@ def test_the_grace_revives_no_expired_session(account: Account, clock: Any) -> N
         assert outcome(client.send_refresh()) == (401, "session_expired")
 
 
+@pytest.mark.slow
 @real_transactions
 def test_parallel_refreshes_converge(account: Account) -> None:
     """REF-07: as many answers of 200 as callers, one successor, nobody logged out."""
@@ -510,6 +511,7 @@ def test_a_forged_token_uses_up_nobodys_allowance(
     assert client.refreshed().is_alive
 
 
+@pytest.mark.slow
 def test_refreshes_leave_one_row(account: Account, settings: Any) -> None:
     """REF-16: nothing grows with the refreshes of a session: each updates its row and inserts none.
 

@@ -51,6 +51,7 @@ def dead_cache(request: pytest.FixtureRequest, settings: Any) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_sessions_are_validated_without_the_cache(account: Account, dead_cache: None) -> None:
     """REL-02: with Redis down or silent, tokens are issued, honoured, refreshed and ended as ever."""

@@ -46,6 +46,7 @@ MAIL_RETRY_MAX_SECONDS = 0.5
 MAILS_AT_REGISTRATION = policy.REGISTRATION == "open" and policy.EMAIL_VERIFICATION != "none"
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.django_db(transaction=True),
     # Once is enough: nothing here depends on how tokens travel.
     pytest.mark.parametrize("_delivery", DELIVERIES[policy.TOKEN_DELIVERY][:1], indirect=True),

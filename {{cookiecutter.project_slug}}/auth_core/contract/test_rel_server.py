@@ -28,7 +28,7 @@ from auth_core.contract.databases import (
 from auth_core.contract.processes import gunicorn, gunicorn_process
 from auth_core.testing import Answer, Api, registration
 
-pytestmark = pytest.mark.inside
+pytestmark = [pytest.mark.inside, pytest.mark.slow]
 
 DELIVERY = "cookie" if policy.TOKEN_DELIVERY == "cookie" else "header"
 

@@ -302,6 +302,7 @@ def served(tmp_path: Path) -> Iterator[tuple[int, Path]]:
         yield port, tmp_path / "mail"
 
 
+@pytest.mark.slow
 @pytest.mark.inside
 def test_no_request_line_leads_a_link_astray(served: tuple[int, Path]) -> None:
     """RST-08: a line with an absolute address, as a proxy is sent, on a real server."""

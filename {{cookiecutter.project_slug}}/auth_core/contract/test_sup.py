@@ -190,6 +190,7 @@ print(json.dumps([*walk(get_resolver().url_patterns)]))
 """
 
 
+@pytest.mark.slow
 def test_production_serves_nothing_for_tests_and_no_pages_of_others() -> None:
     """SUP-05: in production's URLs no route of a test, demo or debugger; none of allauth's HTML pages."""
     variables = {**PRODUCTION, "DJANGO_SETTINGS_MODULE": "config.settings"}

@@ -121,6 +121,7 @@ def test_waits_double_up_to_a_limit(make_account: Any, clock: Any) -> None:
     assert guesses(FREE, account) == [400] * FREE
 
 
+@pytest.mark.slow
 def test_the_owner_logs_in_from_a_known_place(make_account: Any, clock: Any) -> None:
     """THR-04: whoever attacks from everywhere keeps the owner out only where the owner never was."""
     account = make_account()
@@ -146,6 +147,7 @@ def test_a_thiefs_network_is_not_known(make_account: Any) -> None:
     assert guess(account, PASSWORD, **HOME).status == 429
 
 
+@pytest.mark.slow
 def test_the_owner_logs_in_after_a_reset(
     make_account: Any, api: Api, mailbox: list[Any], clock: Any
 ) -> None:
@@ -233,6 +235,7 @@ def stuff(number: int, **headers: str) -> list[int]:
     return [guess(nobody(), **headers).status for _ in range(number)]
 
 
+@pytest.mark.slow
 def test_one_network_and_many_accounts(make_account: Any, clock: Any, settings: Any) -> None:
     """THR-03: of 100 accounts, one try each, 20 a minute are compared, and so many an hour."""
     settings.RATE_LIMITS = {**settings.RATE_LIMITS, "login_failed": "20/m/ip,40/h/ip"}
@@ -270,6 +273,7 @@ HEADERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("header", HEADERS)
 @pytest.mark.parametrize("proxies", [0, 1])
 def test_headers_of_the_caller_reset_nothing(header: str, proxies: int, settings: Any) -> None:
@@ -374,6 +378,7 @@ def test_what_was_not_compared_was_no_try(
     assert guesses(FREE, account) == [400] * FREE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whose", ["one account", "many accounts"])
 @pytest.mark.django_db(transaction=True)
 def test_racing_tries_are_counted(whose: str, make_account: Any, hashed: list[str]) -> None:
@@ -412,6 +417,7 @@ def test_the_hasher_has_a_limit_of_its_own(
     assert len(hashed) == 1 + 4 + 1
 
 
+@pytest.mark.slow
 def test_what_one_limit_refuses_counts_against_no_other(make_account: Any, clock: Any) -> None:
     """THR-07: a blocked network uses up no account's tries, and a blocked account not its network's."""
     account = make_account()
@@ -493,6 +499,7 @@ def test_the_admins_login_is_bound_too(make_account: Any, clock: Any) -> None:
 # --- What is told of it --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_first_refusal_is_audited(make_account: Any, clock: Any) -> None:
     """THR-01: one event for each wait or window, not one for each of thousands of refusals."""
     account = make_account()
@@ -552,6 +559,7 @@ def test_the_user_learns_of_a_new_device(make_account: Any, mailbox: list[Any]) 
 # --- The whole -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("proxies", [0, 1])
 def test_a_hundred_wrong_passwords_from_rotating_addresses(
     proxies: int, make_account: Any, settings: Any, hashed: list[str]

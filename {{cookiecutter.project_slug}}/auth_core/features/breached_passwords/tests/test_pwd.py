@@ -201,6 +201,7 @@ def drips(range_api: RangeApi, monkeypatch: pytest.MonkeyPatch) -> None:
 FAULTS = [is_closed, has_no_name, fails, moves, babbles, is_slow, drips]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_without_an_answer_a_password_is_accepted_and_logged(
     fault: Callable[..., None],
@@ -225,6 +226,7 @@ def test_without_an_answer_a_password_is_accepted_and_logged(
         assert sha1(UNTOUCHED)[:5] not in line.upper() or record.name.startswith("httpcore")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_setting_refuses_what_was_not_checked(
     fault: Callable[..., None],
@@ -251,6 +253,7 @@ def test_the_own_rules_hold_without_an_answer(
     assert (answer.status, answer.code) == (400, "password_too_common")
 
 
+@pytest.mark.slow
 def test_silent_servers_do_not_pile_up(range_api: RangeApi) -> None:
     """PWD-08: more callers than threads: each is answered in time, and nothing waits for long after."""
     range_api.delay = 30
@@ -267,6 +270,7 @@ def test_silent_servers_do_not_pile_up(range_api: RangeApi) -> None:
         validate(BREACHED)
 
 
+@pytest.mark.slow
 def test_development_and_tests_ask_nobody(
     monkeypatch: pytest.MonkeyPatch, range_api: RangeApi, account: Account, settings: Any
 ) -> None:

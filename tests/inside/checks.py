@@ -1,0 +1,73 @@
+"""Runs in a rendered project's folder and environment: Django's checks, migrations, schema, README.
+
+python -W error checks.py development|production
+"""
+
+import argparse
+import json
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import django
+from django.core.management import call_command
+from django.urls import resolve
+
+
+def curl() -> argparse.ArgumentParser:
+    """Return a parser of the options that the documents use, and of no others."""
+    parser = argparse.ArgumentParser("curl", add_help=False)
+    parser.add_argument("url")
+    parser.add_argument("-X", dest="method", default="GET")
+    parser.add_argument("-H", dest="headers", action="append", default=[])
+    parser.add_argument("-d", dest="data")
+    for jar in ("-b", "-c"):
+        parser.add_argument(jar)
+    return parser
+
+
+def curl_lines(document: Path) -> Iterator[list[str]]:
+    """Yield the words of each curl line in the blocks of shell code."""
+    text = document.read_text("utf-8").replace("\\\n", " ")
+    for block in re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        for line in filter(None, block.splitlines()):
+            program, *words = shlex.split(line)
+            if program == "curl":
+                yield words
+
+
+def check_requests(document: Path) -> int:
+    """Demand that each curl line of a document asks what is served, and return their number."""
+    count = 0
+    for words in curl_lines(document):
+        request = curl().parse_args(words)
+        func = resolve(urlsplit(request.url).path).func
+        view = getattr(func, "cls", None) or getattr(func, "view_class", None)
+        assert not view or hasattr(view, request.method.lower()), f"{document}: {words}"
+        assert not request.data or isinstance(json.loads(request.data), dict), words
+        count += 1
+    return count
+
+
+def development() -> None:
+    call_command("check", fail_level="WARNING")
+    call_command("makemigrations", check_changes=True, dry_run=True, verbosity=0)
+    call_command("spectacular", validate=True, fail_on_warn=True, file=os.devnull)
+    assert check_requests(Path("README.md"))
+    for document in Path("docs").glob("*.md"):
+        check_requests(document)
+
+
+def production() -> None:
+    call_command("check", deploy=True, fail_level="WARNING")
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+    django.setup()
+    {"development": development, "production": production}[sys.argv[1]]()

@@ -1,0 +1,26 @@
+"""Runs mypy in a rendered project's folder and environment: `python typed.py CACHE`.
+
+The plugin of django-stubs gives up the whole cache where INSTALLED_APPS differ, also of typeshed
+and of the stubs, which is most of the work. Here those are kept, and the project is read anew.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+from mypy.main import main
+from mypy_django_plugin.main import NewSemanalDjangoPlugin
+
+
+def forget_the_project(cache: Path) -> None:
+    """Delete what the cache has of modules that stand in this folder."""
+    names = {path.stem for path in Path().iterdir() if not path.name.startswith(".")}
+    for path in cache.glob("3.*/*"):
+        if path.name.split(".")[0] in names:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+if __name__ == "__main__":
+    forget_the_project(Path(sys.argv[1]))
+    NewSemanalDjangoPlugin.report_config_data = lambda *_: {}
+    main(args=["--cache-dir", sys.argv[1], "."], clean_exit=True)

@@ -1,0 +1,166 @@
+"""Each row of the table: types, Django's checks, the documents' requests, and its own tests.
+
+What is cheap is asked of the same rows in test_render.py.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import combinations, product
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from tests.project import PRESETS, QUESTIONS, ROOT, Answers, Bake, BakedProject
+from tests.variants import (
+    PYTHON,
+    ROWS,
+    SAMPLES,
+    SHARE,
+    SHARES,
+    Row,
+    command_of,
+    factors,
+    is_possible,
+)
+
+INSIDE = ROOT / "tests" / "inside"
+PRODUCTION = {
+    "DJANGO_ENV": "production",
+    "ALLOWED_HOSTS": "api.example.com",
+    "FRONTEND_URL": "https://app.example.com",
+    "DATABASE_URL": "postgresql://user:password@127.0.0.1:5432/name",
+    "EMAIL_URL": "smtps://user:password@mail.example.com:465",
+}
+every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name, scope="module")
+Place = Callable[[str, str], Path]
+
+
+def test_every_question_in_free_text_has_samples() -> None:
+    assert {name for name, value in QUESTIONS.items() if isinstance(value, str)} == set(SAMPLES)
+
+
+def test_every_possible_pair_occurs() -> None:
+    """Counted here anew: who makes the table is not asked."""
+    values = factors()
+    defaults = dict.fromkeys(values)
+    rows = [defaults | row.answers | {PYTHON: row.python, SHARE: row.share} for row in ROWS]
+    occurring = {pair for row in rows for pair in combinations(row.items(), 2)}
+    missing = [
+        pair
+        for (one, ones), (other, others) in combinations(values.items(), 2)
+        for pair in product(((one, v) for v in ones), ((other, v) for v in others))
+        if is_possible(dict(pair)) and pair not in occurring
+    ]
+    assert missing == []
+
+
+def test_what_is_excluded_is_what_the_hooks_refuse() -> None:
+    """Else a wrong word of the table's constraints would hide a pair from every test."""
+    values = factors()
+    excluded = {
+        frozenset((one, other))
+        for (one, ones), (other, others) in combinations(values.items(), 2)
+        for each in product(ones, others)
+        if not is_possible({one: each[0], other: each[1]})
+    }
+    assert excluded == {
+        frozenset(pair.split())
+        for pair in """
+        access_token_minutes refresh_token_days
+        django_version python
+        email_provider email_verification
+        email_provider registration
+        email_verification tutorial_contract
+        login_with tutorial_contract
+        registration tutorial_contract
+        token_delivery tutorial_contract
+        """.strip().splitlines()
+    }
+
+
+def test_a_row_is_told_as_the_command_that_renders_it() -> None:
+    answers = {
+        "project_name": "O'Brien & Söhne",
+        "breached_passwords": False,
+        "auth_url_prefix": "a",
+    }
+    assert command_of(answers) == (
+        "cookiecutter --no-input . 'project_name=O'\"'\"'Brien & Söhne' "
+        "breached_passwords=false auth_url_prefix=a"
+    )
+
+
+@pytest.fixture(scope="module")
+def project(row: Row, bake: Bake, home: Path) -> BakedProject:
+    """Give the row's project, with secrets."""
+    project = bake(**row.answers)
+    project.make(".env", home)
+    return project
+
+
+@pytest.fixture
+def environment(row: Row, project: BakedProject, place: Place) -> Path:
+    return place(row.python, project.answers["django_version"])
+
+
+@pytest.mark.slow
+@every_row
+def test_its_own_tests_pass(
+    row: Row, project: BakedProject, environment: Path, request: pytest.FixtureRequest
+) -> None:
+    """One of five shares, and this row's few of the slow ones: each test meets each value."""
+    variables = {}
+    if project.answers["database"] == "postgresql":
+        # Where there is none SQLite stands in, as it does for a team.
+        with suppress(pytest.skip.Exception):
+            variables["DATABASE_URL"] = request.getfixturevalue("database")
+    slow = "0/1" if SHARES == 1 else f"{row.number - 1}/{len(ROWS)}"
+    shares = ("--share", f"{row.share}/{SHARES}", "--slow-share", slow)
+    own_tests(project, environment, *shares, **variables)
+
+
+@pytest.mark.slow
+@every_row
+def test_its_checks_are_clean(project: BakedProject, environment: Path) -> None:
+    """Django's checks, migrations and schema, and the requests in its documents."""
+    checks(project, environment)
+
+
+@pytest.mark.slow
+@every_row
+def test_its_types_are_right(project: BakedProject, place: Place) -> None:
+    # The interpreter makes no difference to mypy, which is told the version.
+    django = project.answers["django_version"]
+    types(project, place({"5.2": "3.11", "6.1": "3.13"}[django], django))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("answers", PRESETS.values(), ids=list(PRESETS))
+def test_a_preset_passes_everything(answers: Answers, bake: Bake, home: Path) -> None:
+    project = bake(**answers, django_version="5.2")
+    project.make(".env", home)
+    own_tests(project, home, "-m", "not slow")
+    checks(project, home)
+    types(project, home)
+
+
+def own_tests(project: BakedProject, environment: Path, *options: str, **variables: str) -> None:
+    python = environment / "bin" / "python"
+    words = ["-m", "pytest", "-q", "--no-header", "--tb=short", "-p", "no:xdist", "-p", "deal"]
+    variables |= {"PYTHONPATH": str(INSIDE)}
+    done = project.run(python, *words, *options, variables=variables)
+    assert " passed" in done.stdout
+
+
+def checks(project: BakedProject, environment: Path) -> None:
+    python = environment / "bin" / "python"
+    for mode, variables in {"development": {}, "production": PRODUCTION}.items():
+        project.run(python, "-W", "error", INSIDE / "checks.py", mode, variables=variables)
+
+
+def types(project: BakedProject, environment: Path) -> None:
+    cache = ROOT / ".cache" / "mypy" / environment.name
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{cache}.lock"):
+        project.run(environment / "bin" / "python", INSIDE / "typed.py", cache)
