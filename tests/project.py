@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +33,8 @@ PRESETS: Final[dict[str, Answers]] = {
     for file in sorted((ROOT / "presets").glob("*.yaml"))
 }
 
+# NEWEST=1 lifts the upper bounds of what projects depend on, to learn early what will break.
+NEWEST: Final = os.environ.get("NEWEST") == "1"
 # Every supported pair of interpreter and framework.
 COMBINATIONS: Final = (
     ("3.11", "5.2"),
@@ -166,6 +169,8 @@ def environment(bake: Bake, python: str, django: str) -> Path:
         for provider in ("postmark", "mailgun")
     ]
     files = [project.path / "pyproject.toml" for project in projects]
+    for file in files if NEWEST else ():
+        file.write_text(newest(file.read_text("utf-8")), "utf-8")
     key = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
     folder = ROOT / ".cache" / "environments" / f"python{python}-django{django}-{key}"
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -173,6 +178,12 @@ def environment(bake: Bake, python: str, django: str) -> Path:
         if not (folder / ".installed").exists():
             install(executable, files, folder)
     return folder
+
+
+def newest(pyproject: str) -> str:
+    """Allow what is beyond the tested ranges; not of Django, whose version was asked for."""
+    ranges = re.compile(r'^    "(?!django~).*",$', re.MULTILINE)
+    return ranges.sub(lambda line: re.sub(r",<[\w.]+", "", line[0].replace("~=", ">=")), pyproject)
 
 
 def install(executable: Path, files: list[Path], folder: Path) -> None:

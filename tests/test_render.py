@@ -7,8 +7,9 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatch
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -29,25 +30,49 @@ from tests.variants import VARIANTS
 
 OPTIONAL: dict[str, dict[str, list[Any]]] = COOKIECUTTER["_optional"]
 STAMPED = {".cruft.json", ".template/manifest.json"}
+# The same tables everywhere; each names what it is about.
+STATEMENTS = {"docs/asvs.md", "docs/conformance.md"}
+# Words that tell of an answer: outside of auth_core/ they stand with it, and with no other.
+TRACES: dict[str, dict[str, list[Any]]] = {
+    "psycopg": {"database": ["postgresql"]},
+    "invitation": {"registration": ["invite"]},
+    "anymail": {"email_provider": ["postmark", "mailgun"]},
+    "postmark": {"email_provider": ["postmark"]},
+    "mailgun": {"email_provider": ["mailgun"]},
+    "pwned": {"breached_passwords": [True]},
+    "cookies.txt": {"token_delivery": ["cookie"]},
+    "token/verify/": {"token_delivery": ["header", "both"]},
+    "jwks": {"signing_algorithm": ["EdDSA", "ES256", "RS256"]},
+    "tutorial": {"tutorial_contract": [True]},
+}
 BIN = Path(sys.executable).parent
 
 
-@pytest.fixture(scope="module", params=VARIANTS.values(), ids=list(VARIANTS))
-def project(request: pytest.FixtureRequest, bake: Bake) -> BakedProject:
-    return bake(**request.param)
+Variant = Callable[[str], BakedProject]
+
+
+@pytest.fixture(scope="module")
+def variant(bake: Bake) -> Variant:
+    """Give one of the variants, rendered once for all tests here: they only read."""
+    return cache(lambda name: bake(**VARIANTS[name]))
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def project(request: pytest.FixtureRequest, variant: Variant) -> BakedProject:
+    return variant(request.param)
+
+
+def is_chosen(answers: Mapping[str, Any], kept: dict[str, list[Any]]) -> bool:
+    return all(answers[question] in values for question, values in kept.items())
 
 
 def not_chosen(answers: Mapping[str, Any]) -> list[str]:
-    return [
-        path
-        for path, kept in OPTIONAL.items()
-        if any(answers[question] not in values for question, values in kept.items())
-    ]
+    return [path for path, kept in OPTIONAL.items() if not is_chosen(answers, kept)]
 
 
-def test_every_optional_path_is_there_in_some_variant_and_not_in_another(bake: Bake) -> None:
+def test_every_optional_path_is_there_in_some_variant_and_not_in_another(variant: Variant) -> None:
     """Else an entry of the table could be wrong without any test noticing."""
-    absent = [set(not_chosen(bake(**answers).answers)) for answers in VARIANTS.values()]
+    absent = [set(not_chosen(variant(name).answers)) for name in VARIANTS]
     assert set.union(*absent) == set(OPTIONAL)
     assert set.intersection(*absent) == set()
 
@@ -67,6 +92,14 @@ def test_nothing_that_was_not_chosen_is_named(project: BakedProject) -> None:
         naming = [file for file, text in project.texts() if name.search(text)]
         # The lock records the table of what is optional, as it does the answers.
         assert naming == [".cruft.json"]
+
+
+@pytest.mark.parametrize("word", TRACES)
+def test_an_answer_leaves_its_traces_and_no_others(word: str, project: BakedProject) -> None:
+    naming = {name for name, text in project.texts() if word in text.lower()}
+    naming -= STAMPED | STATEMENTS
+    naming = {name for name in naming if not name.startswith("auth_core/")}
+    assert bool(naming) == is_chosen(project.answers, TRACES[word]), naming
 
 
 def test_every_file_belongs_to_exactly_one_room(project: BakedProject) -> None:
@@ -147,32 +180,48 @@ def test_the_template_itself_checks_out_on_windows(template: Path) -> None:
         assert not re.search(r'[<>:"\\|?*]', name), name
 
 
-def test_owned_files_differ_in_the_policy_alone(bake: Bake) -> None:
+def test_migrations_are_the_same_everywhere(variant: Variant) -> None:
+    """Else one answer could not be changed for another in a project that has a database."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for row in VARIANTS:
+        project = variant(row)
+        for name in project.files():
+            if "/migrations/" in name and not name.startswith(tuple(OPTIONAL)):
+                digest = sha256((project.path / name).read_bytes()).hexdigest()
+                found.setdefault(name, {}).setdefault(digest, []).append(row)
+    assert found
+    assert {name: each for name, each in found.items() if len(each) > 1} == {}
+    assert {len(v) for each in found.values() for v in each.values()} == {len(VARIANTS)}
+
+
+def test_owned_files_differ_in_the_policy_alone(variant: Variant) -> None:
     """Changing an answer is a change of policy.py: every other owned file is the same anywhere."""
     hashes: dict[str, set[str]] = {}
-    for answers in VARIANTS.values():
-        manifest = json.loads(bake(**answers).read(".template/manifest.json"))
-        for name, digest in manifest["files"].items():
-            hashes.setdefault(name, set()).add(digest)
-    assert {name for name, each in hashes.items() if len(each) > 1} == {"auth_core/policy.py"}
+    for name in VARIANTS:
+        manifest = json.loads(variant(name).read(".template/manifest.json"))
+        for path, digest in manifest["files"].items():
+            hashes.setdefault(path, set()).add(digest)
+    assert {path for path, each in hashes.items() if len(each) > 1} == {"auth_core/policy.py"}
 
 
-@pytest.mark.parametrize("answers", [{}, *PRESETS.values()], ids=["defaults", *PRESETS])
-def test_rendering_twice_gives_the_same_bytes(
-    answers: dict[str, Any], template: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name.startswith("row") else [])
+        for name in VARIANTS
+    ],
+)
+def test_rendering_elsewhere_gives_the_same_bytes(
+    name: str, variant: Variant, template: Path, tmp_path: Path
 ) -> None:
-    """Whatever the place, the user, the time zone and the locale."""
-    places = [tmp_path / "one", tmp_path / "two" / "deeper"]
-    for number, place in enumerate(places):
-        home = tmp_path / f"home{number}"
-        home.mkdir()
-        variables = {"HOME": str(home), "TZ": ("UTC", "Asia/Tokyo")[number]}
-        variables |= {"LC_ALL": ("C.UTF-8", "C")[number], "PYTHONHASHSEED": str(number)}
-        cwd = (template, home)[number]
-        render(template, place, *(f"{k}={v}" for k, v in answers.items()), cwd=cwd, **variables)
-    one, two = (snapshot(place) for place in places)
-    assert one
-    assert one == two
+    """Whatever the place, the user, the time zone, the locale and the order of sets."""
+    home, place = tmp_path / "home", tmp_path / "somewhere" / "else"
+    home.mkdir()
+    variables = {"HOME": str(home), "TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONHASHSEED": "1"}
+    answers = (f"{question}={answer}" for question, answer in VARIANTS[name].items())
+    render(template, place, *answers, cwd=home, **variables)
+    (project,) = place.iterdir()
+    assert snapshot(project) == snapshot(variant(name).path)
 
 
 def test_a_user_configuration_changes_no_answer_it_does_not_name(

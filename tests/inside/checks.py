@@ -4,18 +4,23 @@ python -W error checks.py development|production
 """
 
 import argparse
+import ast
 import json
 import os
 import re
 import shlex
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import django
 from django.core.management import call_command
 from django.urls import resolve
+
+FOR_TESTS = {"conftest.py", "testing.py"}
 
 
 def curl() -> argparse.ArgumentParser:
@@ -53,7 +58,37 @@ def check_requests(document: Path) -> int:
     return count
 
 
+def imported(file: Path) -> Iterator[str]:
+    """Yield the top-level packages that a file imports, wherever it does."""
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.split(".")[0]
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def check_dependencies() -> None:
+    """Demand that what production imports is declared: more is installed here."""
+    project = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["project"]
+    lines = list(project["dependencies"])
+    for name, extra in re.findall(r"^([\w-]+)\[([\w-]+)\]", "\n".join(lines), re.MULTILINE):
+        lines += [line for line in requires(name) or [] if re.search(f"extra == .{extra}", line)]
+    declared = {normal(re.split(r"[^\w-]", line)[0]) for line in lines}
+    installed = packages_distributions()
+    for file in Path().rglob("*.py"):
+        if {"tests", "contract", *FOR_TESTS} & set(file.parts):
+            continue
+        for package in set(imported(file)) & installed.keys():
+            names = set(map(normal, installed[package]))
+            assert names & declared, f"{file} imports {package}, of {names}: not in pyproject.toml"
+
+
 def development() -> None:
+    check_dependencies()
     call_command("check", fail_level="WARNING")
     call_command("makemigrations", check_changes=True, dry_run=True, verbosity=0)
     call_command("spectacular", validate=True, fail_on_warn=True, file=os.devnull)
