@@ -310,13 +310,14 @@ def colliding_paths(answers: Answers) -> Iterator[Problem]:
         return
     auth = answers["auth_url_prefix"]
     guesses = {
-        "registration_url_prefix": (f"{auth}/registration", f"{auth}/sign-up"),
-        "refresh_url": (f"{auth}/token/refresh", f"{auth}/refresh"),
+        "registration_url_prefix": (f"{auth}/registration", f"{auth}/sign-up", "sign-up", "join"),
+        "refresh_url": (f"{auth}/token/refresh", f"{auth}/refresh", "refresh", "renew"),
     }
     for (first, second), (one, other) in collisions(answers).items():
         given = {first: answers[first], second: answers[second]}
         why = f"{one} and {other} would both be served there"
-        free = (g for g in guesses[second] if not involved(second, {**answers, second: g}))
+        fitting = (guess for guess in guesses[second] if not path_fault(guess))
+        free = (g for g in fitting if not involved(second, {**answers, second: g}))
         yield Problem(given, why, {second: next(free)})
 
 
