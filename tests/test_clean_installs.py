@@ -53,8 +53,16 @@ EMAIL_URLS: Final = {
     "smtp": "smtps://user:password@mail.example.com:465",
     "postmark": "postmark://token@api",
     "mailgun": "mailgun://key@mg.example.com",
-    "file": "file://var/mail",
+    "file": "",
 }
+FOR_TESTS: Final = {"tests", "contract", "testing"}
+IMPORT = """
+import django, importlib, os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+django.setup()
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+"""
 LOWEST, HIGHEST = "lowest-direct", "highest"
 SAMPLES: Final = (
     sample("3.11", "5.2", LOWEST, "sqlite smtp HS256", breached_passwords=True, is_tested=True),
@@ -95,6 +103,10 @@ def test_it_starts_with_only_what_it_declares(
     project.run(environment / "bin" / "python", "-m", "auth_core.secrets_file", ".env")
 
     project.manage(environment, "check", "--fail-level=WARNING")
+    modules = production_modules(project)
+    assert "auth_core.accounts.views" in modules
+    project.run(environment / "bin" / "python", "-W", "error", "-c", IMPORT, *modules)
+
     variables = PRODUCTION | {"ALLOWED_HOSTS": "127.0.0.1"}
     variables["EMAIL_URL"] = EMAIL_URLS[sample.answers["email_provider"]]
     variables["DATABASE_URL"] = (
@@ -106,6 +118,18 @@ def test_it_starts_with_only_what_it_declares(
     if sample.is_tested:
         fill(project, environment, sample.resolution, "dev")
         project.run(environment / "bin" / "python", "-m", "pytest", "-q", *SOME_TESTS)
+
+
+def production_modules(project: BakedProject) -> list[str]:
+    """Name every module that is no test, so that none imports what only tests have."""
+    files = (Path(name) for name in project.files() if name.endswith(".py"))
+    modules = sorted(".".join(file.with_suffix("").parts) for file in files)
+    return [
+        module
+        for module in modules
+        if module.startswith(("auth_core.", "config.", "users."))
+        and not FOR_TESTS & set(module.split("."))
+    ]
 
 
 def serve(project: BakedProject, environment: Path, variables: Mapping[str, str]) -> None:
