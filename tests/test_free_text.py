@@ -50,6 +50,11 @@ any_answers = st.dictionaries(st.sampled_from(FREE_TEXT), any_text, min_size=1, 
 
 @settings(REPEATABLE, max_examples=20_000 if IS_NIGHTLY else 1_500)
 @given(some=any_answers)
+@example(some={"auth_url_prefix": "/admin"})
+@example(some={"auth_url_prefix": "admin//x"})
+@example(some={"refresh_url": f"static/{'x' * 93}"})
+@example(some={"auth_url_prefix": "p" * 87})
+@example(some={"auth_url_prefix": "p" * 100})
 def test_any_text_is_accepted_or_refused_with_advice_that_helps(some: Answers) -> None:
     answers = complete(some)
     note(command_of(some))
