@@ -31,6 +31,8 @@ NO_SLUG: Final = "SLUG-NEEDED"
 MAX_NAME: Final = 60
 MAX_SLUG: Final = 50
 MAX_PREFIX: Final = 100
+# An example is shorter: the defaults of two questions put up to 14 characters behind the third.
+MAX_EXAMPLE: Final = 80
 MAX_URL: Final = 200
 MAX_PORT: Final = 65535
 MAX_MINUTES: Final = 24 * 60
@@ -258,7 +260,8 @@ def url_prefixes(answers: Answers) -> Iterator[Problem]:
                 re.sub(r"[^\w~.-]+", "-", s, flags=re.ASCII).strip("-") for s in value.split("/")
             )
             example = "/".join(word for word in words if word not in {"", ".", ".."})
-            example = example[:MAX_PREFIX].strip("/.") or "api/auth"
+            example = example[:MAX_EXAMPLE].strip("/.") or "api/auth"
+            example = f"auth/{example}" if owner_of(example) else example
             yield Problem({question: value}, why, {question: example})
 
 
@@ -286,10 +289,15 @@ def reserved_paths(answers: Answers) -> Iterator[Problem]:
     """
     for question in URL_QUESTIONS:
         value = answers[question]
-        for root, owner in RESERVED_ROOTS.items():
-            if f"{value}/".startswith(f"{root}/"):
-                example = f"auth/{value.removeprefix('.')}"
-                yield Problem({question: value}, f"belongs to {owner}", {question: example})
+        if not path_fault(value) and (owner := owner_of(value)):
+            example = f"auth/{value.removeprefix('.')}"[:MAX_EXAMPLE].rstrip("/.")
+            yield Problem({question: value}, f"belongs to {owner}", {question: example})
+
+
+def owner_of(path: str) -> str | None:
+    """Name what the project serves there besides, or None."""
+    roots = RESERVED_ROOTS.items()
+    return next((owner for root, owner in roots if f"{path}/".startswith(f"{root}/")), None)
 
 
 def colliding_paths(answers: Answers) -> Iterator[Problem]:
@@ -302,13 +310,14 @@ def colliding_paths(answers: Answers) -> Iterator[Problem]:
         return
     auth = answers["auth_url_prefix"]
     guesses = {
-        "registration_url_prefix": (f"{auth}/registration", f"{auth}/sign-up"),
-        "refresh_url": (f"{auth}/token/refresh", f"{auth}/refresh"),
+        "registration_url_prefix": (f"{auth}/registration", f"{auth}/sign-up", "sign-up", "join"),
+        "refresh_url": (f"{auth}/token/refresh", f"{auth}/refresh", "refresh", "renew"),
     }
     for (first, second), (one, other) in collisions(answers).items():
         given = {first: answers[first], second: answers[second]}
         why = f"{one} and {other} would both be served there"
-        free = (g for g in guesses[second] if not involved(second, {**answers, second: g}))
+        fitting = (guess for guess in guesses[second] if not path_fault(guess))
+        free = (g for g in fitting if not involved(second, {**answers, second: g}))
         yield Problem(given, why, {second: next(free)})
 
 
