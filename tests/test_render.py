@@ -41,7 +41,6 @@ TRACES: dict[str, dict[str, list[Any]]] = {
     "mailgun": {"email_provider": ["mailgun"]},
     "pwned": {"breached_passwords": [True]},
     "cookies.txt": {"token_delivery": ["cookie"]},
-    "token/verify/": {"token_delivery": ["header", "both"]},
     "jwks": {"signing_algorithm": ["EdDSA", "ES256", "RS256"]},
     "tutorial": {"tutorial_contract": [True]},
 }
@@ -68,6 +67,14 @@ def is_chosen(answers: Mapping[str, Any], kept: dict[str, list[Any]]) -> bool:
 
 def not_chosen(answers: Mapping[str, Any]) -> list[str]:
     return [path for path, kept in OPTIONAL.items() if not is_chosen(answers, kept)]
+
+
+def test_every_feature_is_optional(template: Path) -> None:
+    """Else it is left behind in every project, and nothing here would ask for its absence."""
+    folders = (template / SOURCE / "auth_core" / "features").iterdir()
+    features = {f"auth_core/features/{folder.name}" for folder in folders if folder.is_dir()}
+    assert features
+    assert features <= set(OPTIONAL)
 
 
 def test_every_optional_path_is_there_in_some_variant_and_not_in_another(variant: Variant) -> None:
@@ -100,6 +107,13 @@ def test_an_answer_leaves_its_traces_and_no_others(word: str, project: BakedProj
     naming -= STAMPED | STATEMENTS
     naming = {name for name in naming if not name.startswith("auth_core/")}
     assert bool(naming) == is_chosen(project.answers, TRACES[word]), naming
+
+
+def test_every_link_leads_to_a_file(project: BakedProject) -> None:
+    for name, text in project.texts():
+        if name.endswith(".md"):
+            for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+                assert (project.path / name).parent.joinpath(link).exists(), f"{name}: {link}"
 
 
 def test_every_file_belongs_to_exactly_one_room(project: BakedProject) -> None:
