@@ -34,7 +34,7 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed:
         shared = [each for each in item.funcargs.values() if isinstance(each, BakedProject)]
-        commands = [command_of(project.given) for project in shared + baked]
+        commands = [command_of(project.given) for project in shared or baked]
         report.sections.append(("Rendered by", "\n".join(dict.fromkeys(commands))))
     if report.skipped and REQUIRE_SERVICES:
         reason = call.excinfo.value if call.excinfo else "no reason given"

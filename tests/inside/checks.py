@@ -78,13 +78,14 @@ def check_dependencies() -> None:
     for name, extra in re.findall(r"^([\w-]+)\[([\w-]+)\]", "\n".join(lines), re.MULTILINE):
         lines += [line for line in requires(name) or [] if re.search(f"extra == .{extra}", line)]
     declared = {normal(re.split(r"[^\w-]", line)[0]) for line in lines}
-    installed = packages_distributions()
+    distributions = packages_distributions()
     for file in Path().rglob("*.py"):
         if {"tests", "contract", *FOR_TESTS} & set(file.parts):
             continue
-        for package in set(imported(file)) & installed.keys():
-            names = set(map(normal, installed[package]))
-            assert names & declared, f"{file} imports {package}, of {names}: not in pyproject.toml"
+        for package in set(imported(file)) - sys.stdlib_module_names:
+            if not any(Path(name).exists() for name in (package, f"{package}.py")):
+                names = set(map(normal, distributions.get(package, [package])))
+                assert names & declared, f"{file} imports {package}, which no dependency brings"
 
 
 def development() -> None:
