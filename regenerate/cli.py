@@ -1,0 +1,86 @@
+"""The command line. Exit codes: 0 done, 1 conflicts or findings, 2 refused."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Final, NoReturn
+
+from regenerate.git import Refused
+from regenerate.update import update
+
+DONE: Final = 0
+FOUND: Final = 1
+REFUSED: Final = 2
+INTERRUPTED: Final = 130
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """Read question=answer."""
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form question=answer")
+    return name, value
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the commands."""
+    root = argparse.ArgumentParser(prog="regenerate")
+    commands = root.add_subparsers(required=True, metavar="COMMAND")
+
+    about = "bring a project to another version of its template, or to other answers"
+    one = commands.add_parser("update", help=about, description=about)
+    one.set_defaults(run=run_update)
+    one.add_argument("path", nargs="?", type=Path, default=Path(), metavar="PATH")
+    one.add_argument("--to", metavar="VERSION", help="a version, branch or commit (latest release)")
+    one.add_argument(
+        "--set",
+        dest="chosen",
+        action="append",
+        default=[],
+        type=assignment,
+        metavar="QUESTION=ANSWER",
+        help="change an answer; may be repeated",
+    )
+    one.add_argument("--template", metavar="URL", help="where the template is now, if it moved")
+    one.add_argument("--dry-run", action="store_true", help="print the changes, make none")
+    return root
+
+
+def run_update(options: argparse.Namespace) -> int:
+    """Update one project."""
+    outcome = update(
+        options.path,
+        to=options.to,
+        chosen=dict(options.chosen),
+        template=options.template,
+        dry_run=options.dry_run,
+        say=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    if options.dry_run:
+        print(outcome.diff)
+    print(outcome.report)
+    return FOUND if outcome.conflicts else DONE
+
+
+def stop(number: int, _frame: FrameType | None) -> NoReturn:
+    """Leave by the same way as on Ctrl-C, which removes what is temporary."""
+    raise KeyboardInterrupt(number)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; what stops it is a message, not a traceback."""
+    signal.signal(signal.SIGTERM, stop)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        options = parser().parse_args(arguments)
+        return int(options.run(options))
+    except Refused as reason:
+        print(f"regenerate: {reason}", file=sys.stderr)
+        return REFUSED
+    except KeyboardInterrupt:
+        print("regenerate: interrupted", file=sys.stderr)
+        return INTERRUPTED

@@ -1,0 +1,177 @@
+"""Brings one project to another version or other answers: two renders aside, one merge."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from regenerate import answers
+from regenerate.answers import Change
+from regenerate.git import LOCK, Merge, Project, Refused, Scratch, words
+from regenerate.template import Rendered, Template, Version
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an update did, or would do."""
+
+    report: str
+    conflicts: int
+    diff: str
+
+
+def update(
+    path: Path,
+    *,
+    to: str | None = None,
+    chosen: Mapping[str, str] | None = None,
+    template: str | None = None,
+    dry_run: bool = False,
+    say: Say = lambda _: None,
+) -> Outcome:
+    """Update the project at a path; what cannot be merged is left there as conflicts of git."""
+    project = Project.at(path)
+    project.refuse_if_dirty()
+    lock = read_lock(project)
+    with TemporaryDirectory(prefix="regenerate-") as temporary:
+        folder = Path(temporary)
+        say(f"Fetching {template or lock['template']} ...")
+        source = Template(template or lock["template"], folder)
+        source.address = lock["template"]
+        old = source.recorded(lock["commit"])
+        new = source.target(to, old)
+        recorded = lock["context"]["cookiecutter"]
+        given = answers.carry(recorded, old.questions, new.questions, chosen or {})
+        say(f"Rendering {old} with the recorded answers ...")
+        base = source.render(old, answers.questions_of(recorded), folder / "base")
+        say(f"Rendering {new} with the answers carried over ...")
+        theirs = source.render(new, given, folder / "new")
+        say("Merging ...")
+        scratch = Scratch(folder / "scratch.git", project)
+        merge, seeds = merged(scratch, lock, (old, base), (new, theirs))
+        found = answers.changes(
+            recorded,
+            answers.questions_of(theirs.context),
+            old.questions,
+            new.questions,
+            chosen or {},
+        )
+        diff = scratch.git("diff", "--no-color", project.head, merge.tree)
+        report = "\n".join(
+            lines_of(lock["template"], (old, new), found, merge, seeds)
+            if diff
+            else [f"Nothing to update: {old}, with these answers, is what is there."]
+        )
+        notes = source.upgrade_notes(old, new)
+        if notes:
+            report += f"\n\n### Upgrade notes\n\n{notes.rstrip()}"
+        added = words(
+            scratch.git("diff", "--diff-filter=A", "-z", "--name-only", project.head, merge.tree)
+        )
+        project.refuse_if_in_the_way(added)
+        if diff and not dry_run:
+            scratch.hand_over(merge)
+            stages = folder / "stages"
+            stages.write_bytes(merge.stages.encode("utf-8", "surrogateescape"))
+            project.apply(merge.tree, stages)
+        return Outcome(report, len(merge.conflicts), diff)
+
+
+def read_lock(project: Project) -> dict[str, Any]:
+    """Read what the project says of its origin."""
+    text = project.read(LOCK)
+    if text is None:
+        raise Refused(f"{project.root / project.prefix} has no {LOCK} in its last commit")
+    try:
+        lock = json.loads(text)
+        lock["template"], lock["commit"], lock["context"]["cookiecutter"].items()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Refused(f"{project.prefix}{LOCK} cannot be read: {error!r}") from error
+    return dict(lock)
+
+
+def new_lock(lock: Mapping[str, Any], version: Version, context: Mapping[str, Any]) -> str:
+    """Record the version and the answers as the template's hook and cruft do."""
+    head = {"commit": version.commit, "checkout": version.tag}
+    if version.commit == lock["commit"]:
+        head = {}
+    content = {**lock, **head, "context": {"cookiecutter": context}}
+    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+
+
+def merged(
+    scratch: Scratch,
+    lock: Mapping[str, Any],
+    old: tuple[Version, Rendered],
+    new: tuple[Version, Rendered],
+) -> tuple[Merge, list[str]]:
+    """Merge, and return with it the seeds that the template has changed and the team keeps."""
+    base, ours, theirs = (
+        scratch.files(tree)
+        for tree in (scratch.tree_of(old[1].folder), scratch.ours(), scratch.tree_of(new[1].folder))
+    )
+    patterns = [*old[0].questions.get("_seed", []), *new[0].questions.get("_seed", [])]
+    seeds = {n for n in base.keys() | theirs.keys() if any(fnmatch(n, p) for p in patterns)}
+    # A seed is the team's from its first day: it comes when it is new, and is left alone then.
+    arriving = {name for name in seeds if name not in base and name not in ours}
+    differing = sorted(n for n in seeds - arriving if n in theirs and base.get(n) != theirs[n])
+    kept_out = seeds - arriving | {LOCK}
+    as_rendered, as_it_is, as_it_would_be = (
+        scratch.tree({name: entry for name, entry in files.items() if name not in drop})
+        for files, drop in ((base, kept_out), (ours, {LOCK}), (theirs, kept_out))
+    )
+    merge = scratch.merge(as_rendered, as_it_is, as_it_would_be, f"template-{new[0].number}")
+    entry = scratch.store(new_lock(lock, new[0], new[1].context))
+    result = scratch.files(merge.tree) | {LOCK: entry}
+    return in_place(scratch, merge, result), differing
+
+
+def in_place(scratch: Scratch, merge: Merge, files: Mapping[str, str]) -> Merge:
+    """Put the merged files where the project is in its repository."""
+    prefix = scratch.project.prefix
+    around = scratch.files(scratch.project.head)
+    others = {name: entry for name, entry in around.items() if not name.startswith(prefix)}
+    placed = {f"{prefix}{name}": entry for name, entry in files.items()}
+    stages = merge.stages.replace("\t", f"\t{prefix}")
+    return Merge(scratch.tree(others | placed), stages, merge.conflicts, merge.notes)
+
+
+def lines_of(
+    address: str,
+    versions: tuple[Version, Version],
+    changes: list[Change],
+    merge: Merge,
+    seeds: list[str],
+) -> Iterator[str]:
+    """Say it in Markdown, for a pull request."""
+    old, new = versions
+    yield f"## Template {old} → {new}"
+    yield ""
+    yield f"{address}, {old.commit[:12]} → {new.commit[:12]}"
+    yield ""
+    yield "### Answers"
+    yield ""
+    for question, why, before, after in changes:
+        values = [
+            f"`{json.dumps(v, ensure_ascii=False)}`" for v in (before, after) if v is not None
+        ]
+        yield f"- `{question}` ({why}): {' → '.join(values)}"
+    yield f"- {'The others' if changes else 'All'} are as before."
+    yield ""
+    yield f"### Conflicts: {len(merge.conflicts) or 'none'}"
+    if merge.conflicts:
+        yield ""
+        yield from (f"- `{path}`: {what}" for path, what in merge.conflicts)
+    if merge.notes or seeds:
+        yield ""
+        yield "### To look at"
+        yield ""
+        yield from (f"- {note}" for note in merge.notes)
+        yield from (
+            f"- `{name}` is yours and stays; new projects get another one" for name in seeds
+        )
