@@ -210,7 +210,7 @@ class Scratch:
         for branch, tree in (("yours", ours), (label, theirs)):
             commit = self.git("commit-tree", tree, "-p", root, "-m", branch).strip()
             self.git("update-ref", f"refs/heads/{branch}", commit)
-        done = self.attempt("merge-tree", "--write-tree", "-z", "yours", label)
+        done = self.attempt("merge-tree", "--write-tree", "--messages", "-z", "yours", label)
         if done.returncode not in {0, 1}:
             raise Refused(f"git merge-tree (2.38 or newer): {text_of(done.stderr).strip()}")
         head, _, messages = text_of(done.stdout).partition("\0\0")
