@@ -8,6 +8,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
+from regenerate import check
 from regenerate.git import Refused
 from regenerate.update import update
 
@@ -46,6 +47,11 @@ def parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--template", metavar="URL", help="where the template is now, if it moved")
     one.add_argument("--dry-run", action="store_true", help="print the changes, make none")
+
+    about = "say which files that the template owns are changed, missing or added"
+    other = commands.add_parser("check", help=about, description=about)
+    other.set_defaults(run=lambda given: check.main(given.path))
+    other.add_argument("path", nargs="?", type=Path, default=Path(), metavar="PATH")
     return root
 
 
