@@ -27,7 +27,7 @@ SKIPPED: Final = {"__pycache__", "node_modules", "var"}
 MARKERS: Final = re.compile(rb"^<<<<<<< .*^>>>>>>> ", re.MULTILINE | re.DOTALL)
 
 
-class CannotTell(Exception):
+class CheckError(Exception):
     """Why there is no answer, in words for the person at the terminal."""
 
 
@@ -119,9 +119,9 @@ def load_manifest(project: Path) -> dict[str, Any]:
         manifest = json.loads((project / MANIFEST).read_text("utf-8"))
         files = {str(name): str(hashed) for name, hashed in manifest["files"].items()}
     except FileNotFoundError as error:
-        raise CannotTell(f"{project} has no {MANIFEST}: is it a rendered project?") from error
+        raise CheckError(f"{project} has no {MANIFEST}: is it a rendered project?") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CannotTell(f"{MANIFEST} cannot be read: {error!r}") from error
+        raise CheckError(f"{MANIFEST} cannot be read: {error!r}") from error
     return {**manifest, "files": files}
 
 
@@ -134,11 +134,11 @@ def load_waivers(project: Path) -> list[Waiver]:
         entries = tomllib.loads(path.read_text("utf-8"))["waiver"]
         waivers = [Waiver(**entry) for entry in entries]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CannotTell(f"{WAIVERS} cannot be read: {error}") from error
+        raise CheckError(f"{WAIVERS} cannot be read: {error}") from error
     for each in waivers:
         day = each.expires
         if not each.path or not str(each.reason).strip() or type(day) is not date:
-            raise CannotTell(
+            raise CheckError(
                 f"{WAIVERS}: {each.path!r} needs a path, a reason, and a day in expires"
             )
     return waivers
@@ -167,7 +167,7 @@ def main(project: Path = Path()) -> int:
     try:
         found, notes = findings(project, datetime.now(UTC).date())
         version = load_manifest(project).get("template_version", "unknown")
-    except CannotTell as reason:
+    except CheckError as reason:
         print(f"check: {reason}", file=sys.stderr)
         return 2
     for line in [*found, *notes]:
