@@ -90,8 +90,7 @@ class Story:
     def start(self, version: str = "1.0.0", **answers: Any) -> None:
         """Render the project and commit it."""
         self.render(self.folder, version, **answers)
-        git(self.project, "init", "--quiet", "--initial-branch", "main")
-        self.commit()
+        committed(self.project)
 
     def commit(self) -> None:
         commit(self.project, "The team's work")
@@ -124,6 +123,19 @@ class Story:
 def commit(folder: Path, message: str) -> None:
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--allow-empty", "--message", message)
+
+
+def committed(folder: Path) -> Path:
+    """Make a repository of a folder."""
+    git(folder, "init", "--quiet", "--initial-branch", "main")
+    commit(folder, "The team's work")
+    return folder
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Return every file, tracked or not, but what git ignores."""
+    names = git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    return {name: (folder / name).read_bytes() for name in names if name}
 
 
 def changed(text: str, number: int, new: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import git
-from tests.regenerating import FILES, Story, changed, commit
+from tests.regenerating import FILES, Story, changed, commit, committed, snapshot
 
 SETTINGS, CORE, GUIDE = (
     FILES[n] for n in ("config/settings.py", "auth_core/core.py", "docs/guide.md")
@@ -19,11 +19,6 @@ SETTINGS, CORE, GUIDE = (
 @pytest.fixture
 def story(tmp_path: Path) -> Story:
     return Story(tmp_path)
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    names = git(folder, "ls-files", "-z", "--cached", "--others").split("\0")
-    return {name: (folder / name).read_bytes() for name in names if name}
 
 
 def test_an_untouched_project_becomes_a_fresh_render(story: Story) -> None:
@@ -36,18 +31,12 @@ def test_an_untouched_project_becomes_a_fresh_render(story: Story) -> None:
     story.start(minutes="5")
     assert story.update("--set", "delivery=cookie") == 0
     fresh = story.render(story.folder / "fresh", "1.1.0", minutes="5", delivery="cookie")
-    commit_of(fresh)
-    assert snapshot(story.project) == snapshot(fresh)
+    assert snapshot(story.project) == snapshot(committed(fresh))
     story.commit()
     assert story.update() == 0
     assert story.status() == ""
     assert story.update("--to", "1.0.0", "--set", "delivery=header") == 0
     assert git(story.project, "diff", "--cached", "HEAD~1") == ""
-
-
-def commit_of(folder: Path) -> None:
-    git(folder, "init", "--quiet")
-    commit(folder, "fresh")
 
 
 def test_the_teams_work_stays_and_the_templates_comes(story: Story) -> None:
@@ -223,7 +212,7 @@ def test_a_project_of_an_unreleased_commit_is_not_set_back(story: Story) -> None
     (story.template / "README").write_text("not released\n")
     commit(story.template, "Not released")
     story.render(story.folder)
-    commit_of(story.project)
+    committed(story.project)
     assert story.update("--set", "minutes=5") == 0
     assert story.lock()["commit"] == git(story.template, "rev-parse", "main").strip()
 
