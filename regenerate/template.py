@@ -53,8 +53,8 @@ def release(text: str) -> Release | None:
 class Template:
     """A clone of the template."""
 
-    def __init__(self, address: str, folder: Path) -> None:
-        self.address = address
+    def __init__(self, address: str, folder: Path, recorded_as: str | None = None) -> None:
+        self.address = recorded_as or address
         self.clone = folder / "template"
         self.folder = folder
         url = expand_abbreviations(address, BUILTIN_ABBREVIATIONS)

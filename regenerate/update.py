@@ -35,18 +35,18 @@ def update(
     say: Say = lambda _: None,
 ) -> Outcome:
     """Update the project at a path; what cannot be merged is left there as conflicts of git."""
+    chosen = chosen or {}
     project = Project.at(path)
     project.refuse_if_dirty()
     lock = read_lock(project)
+    recorded = lock["context"]["cookiecutter"]
     with TemporaryDirectory(prefix="regenerate-") as temporary:
         folder = Path(temporary)
         say(f"Fetching {template or lock['template']} ...")
-        source = Template(template or lock["template"], folder)
-        source.address = lock["template"]
+        source = Template(template or lock["template"], folder, recorded_as=lock["template"])
         old = source.recorded(lock["commit"])
         new = source.target(to, old)
-        recorded = lock["context"]["cookiecutter"]
-        given = answers.carry(recorded, old.questions, new.questions, chosen or {})
+        given = answers.carry(recorded, old.questions, new.questions, chosen)
         say(f"Rendering {old} with the recorded answers ...")
         base = source.render(old, answers.questions_of(recorded), folder / "base")
         say(f"Rendering {new} with the answers carried over ...")
@@ -54,32 +54,24 @@ def update(
         say("Merging ...")
         scratch = Scratch(folder / "scratch.git", project)
         merge, seeds = merged(scratch, lock, (old, base), (new, theirs))
-        found = answers.changes(
-            recorded,
-            answers.questions_of(theirs.context),
-            old.questions,
-            new.questions,
-            chosen or {},
+        added = scratch.git(
+            "diff", "--diff-filter=A", "--no-renames", "--name-only", "-z", project.head, merge.tree
         )
-        diff = scratch.git("diff", "--no-color", project.head, merge.tree)
-        report = "\n".join(
-            lines_of(lock["template"], (old, new), found, merge, seeds)
-            if diff
-            else [f"Nothing to update: {old}, with these answers, is what is there."]
-        )
-        notes = source.upgrade_notes(old, new)
-        if notes:
-            report += f"\n\n### Upgrade notes\n\n{notes.rstrip()}"
-        added = words(
-            scratch.git("diff", "--diff-filter=A", "-z", "--name-only", project.head, merge.tree)
-        )
-        project.refuse_if_in_the_way(added)
+        project.refuse_if_in_the_way(words(added))
+        diff = scratch.git("diff", project.head, merge.tree)
         if diff and not dry_run:
             scratch.hand_over(merge)
             stages = folder / "stages"
             stages.write_bytes(merge.stages.encode("utf-8", "surrogateescape"))
             project.apply(merge.tree, stages)
-        return Outcome(report, len(merge.conflicts), diff)
+        final = answers.questions_of(theirs.context)
+        changes = answers.changes(recorded, final, old.questions, new.questions, chosen)
+        notes = source.upgrade_notes(old, new)
+    if not diff:
+        return Outcome(f"Nothing to update: {old}, with these answers, is what is there.", 0, "")
+    versions = f"{lock['template']}, {old.commit[:12]} → {new.commit[:12]}"
+    lines = [f"## Template {old} → {new}", versions, *report(changes, notes, merge, seeds)]
+    return Outcome("\n\n".join(lines), len(merge.conflicts), diff)
 
 
 def read_lock(project: Project) -> dict[str, Any]:
@@ -141,37 +133,23 @@ def in_place(scratch: Scratch, merge: Merge, files: Mapping[str, str]) -> Merge:
     return Merge(scratch.tree(others | placed), stages, merge.conflicts, merge.notes)
 
 
-def lines_of(
-    address: str,
-    versions: tuple[Version, Version],
-    changes: list[Change],
-    merge: Merge,
-    seeds: list[str],
-) -> Iterator[str]:
-    """Say it in Markdown, for a pull request."""
-    old, new = versions
-    yield f"## Template {old} → {new}"
-    yield ""
-    yield f"{address}, {old.commit[:12]} → {new.commit[:12]}"
-    yield ""
+def report(changes: list[Change], notes: str, merge: Merge, seeds: list[str]) -> Iterator[str]:
+    """Say what became of the project in paragraphs of Markdown, for a pull request."""
     yield "### Answers"
-    yield ""
-    for question, why, before, after in changes:
-        values = [
-            f"`{json.dumps(v, ensure_ascii=False)}`" for v in (before, after) if v is not None
-        ]
-        yield f"- `{question}` ({why}): {' → '.join(values)}"
-    yield f"- {'The others' if changes else 'All'} are as before."
-    yield ""
+    lines = [line_of(change) for change in changes]
+    yield "\n".join([*lines, f"- {'The others' if lines else 'All'} are as before."])
+    if notes:
+        yield f"### Upgrade notes\n\n{notes.rstrip()}"
     yield f"### Conflicts: {len(merge.conflicts) or 'none'}"
     if merge.conflicts:
-        yield ""
-        yield from (f"- `{path}`: {what}" for path, what in merge.conflicts)
+        yield "\n".join(f"- `{path}`: {what}" for path, what in merge.conflicts)
     if merge.notes or seeds:
-        yield ""
         yield "### To look at"
-        yield ""
-        yield from (f"- {note}" for note in merge.notes)
-        yield from (
-            f"- `{name}` is yours and stays; new projects get another one" for name in seeds
-        )
+        lines = [f"- `{name}` is yours and stays; new projects get another one" for name in seeds]
+        yield "\n".join([*(f"- {note}" for note in merge.notes), *lines])
+
+
+def line_of(change: Change) -> str:
+    """Say what became of one answer."""
+    values = [json.dumps(v, ensure_ascii=False) for v in change[2:] if v is not None]
+    return f"- `{change.question}` ({change.why}): {' → '.join(f'`{v}`' for v in values)}"
