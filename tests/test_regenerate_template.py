@@ -14,8 +14,9 @@ import pytest
 
 from regenerate.cli import main
 from tests.conftest import git
-from tests.project import QUESTIONS, VARIANTS, Bake
+from tests.project import QUESTIONS, Bake
 from tests.regenerating import commit, committed, snapshot
+from tests.variants import VARIANTS
 
 PAIRS = list(permutations(VARIANTS, 2))
 TRANSITIONS = [
