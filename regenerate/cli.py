@@ -5,10 +5,11 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Final, NoReturn
 
-from regenerate import check
+from regenerate import check, fleet
 from regenerate.git import Refused
 from regenerate.update import update
 
@@ -49,9 +50,20 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--dry-run", action="store_true", help="print the changes, make none")
 
     about = "say which files that the template owns are changed, missing or added"
-    other = commands.add_parser("check", help=about, description=about)
-    other.set_defaults(run=lambda given: check.main(given.path))
-    other.add_argument("path", nargs="?", type=Path, default=Path(), metavar="PATH")
+    two = commands.add_parser("check", help=about, description=about)
+    two.set_defaults(run=lambda given: check.main(given.path))
+    two.add_argument("path", nargs="?", type=Path, default=Path(), metavar="PATH")
+
+    about = "compare many projects: version, lag, drift, and answers against a policy"
+    many = commands.add_parser("fleet", help=about, description=about)
+    many.set_defaults(run=run_fleet)
+    many.add_argument("paths", nargs="*", type=Path, metavar="PATH")
+    many.add_argument("--from-file", type=Path, metavar="FILE", help="one PATH a line")
+    many.add_argument("--policy", type=Path, metavar="FILE", help="access_token_minutes <= 15")
+    many.add_argument("--format", choices=fleet.FORMATS, default="table")
+    many.add_argument("--update", action="store_true", help="open a branch in each project")
+    many.add_argument("--to", metavar="VERSION", help="with --update (latest release)")
+    many.add_argument("--jobs", type=int, metavar="N", help="with --update (one for each core)")
     return root
 
 
@@ -63,12 +75,33 @@ def run_update(options: argparse.Namespace) -> int:
         chosen=dict(options.chosen),
         template=options.template,
         dry_run=options.dry_run,
-        say=lambda line: print(line, file=sys.stderr, flush=True),
+        say=say,
     )
     if options.dry_run:
         print(outcome.diff)
     print(outcome.report)
     return FOUND if outcome.conflicts else DONE
+
+
+def run_fleet(options: argparse.Namespace) -> int:
+    """Report on many projects, and perhaps update them."""
+    paths = [*options.paths, *(fleet.read_paths(options.from_file) if options.from_file else [])]
+    if not paths:
+        raise Refused("no project is named: give a PATH, or --from-file")
+    rules = fleet.read_policy(options.policy) if options.policy else []
+    with TemporaryDirectory(prefix="regenerate-") as folder:
+        reports, mirrors = fleet.survey(paths, rules, Path(folder), say)
+        if options.update:
+            fleet.update_all(reports, mirrors, options.to, options.jobs, say)
+    print(fleet.FORMATS[options.format](reports))
+    if any(report.error for report in reports):
+        return REFUSED
+    return DONE if all(report.is_well for report in reports) else FOUND
+
+
+def say(line: str) -> None:
+    """Tell how far it is, beside the result."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def stop(number: int, _frame: FrameType | None) -> NoReturn:

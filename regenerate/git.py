@@ -106,6 +106,20 @@ class Project:
             if os.path.lexists(self.root / name):
                 raise Refused(f"{name} is not tracked, and the update would overwrite it: move it")
 
+    def commit(self, tree: str, branch: str, message: str) -> None:
+        """Commit a tree on a new branch; one that is there already, with this tree, will do."""
+        there = attempt(
+            self.root, "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}^{{tree}}"
+        )
+        if text_of(there.stdout).strip() == tree:
+            return
+        if there.returncode == 0:
+            raise Refused(
+                f"{self.root} has a branch {branch} with other content: merge or delete it"
+            )
+        commit = git(self.root, "commit-tree", tree, "-p", "HEAD", stdin=message).strip()
+        git(self.root, "update-ref", f"refs/heads/{branch}", commit, "")
+
     def apply(self, tree: str, stages: Path) -> None:
         """Bring the index and the files to a tree, then mark the conflicts.
 

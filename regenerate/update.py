@@ -21,8 +21,9 @@ class Outcome:
     """What an update did, or would do."""
 
     report: str
-    conflicts: int
-    diff: str
+    conflicts: int = 0
+    diff: str = ""
+    branch: str = ""
 
 
 def update(
@@ -32,12 +33,18 @@ def update(
     chosen: Mapping[str, str] | None = None,
     template: str | None = None,
     dry_run: bool = False,
+    branch: bool = False,
     say: Say = lambda _: None,
 ) -> Outcome:
-    """Update the project at a path; what cannot be merged is left there as conflicts of git."""
+    """Update the project at a path; what cannot be merged is left there as conflicts of git.
+
+    With `branch` it becomes one commit on a branch of its own, markers included, and what is
+    checked out stays as it is.
+    """
     chosen = chosen or {}
     project = Project.at(path)
-    project.refuse_if_dirty()
+    if not branch:
+        project.refuse_if_dirty()
     lock = read_lock(project)
     recorded = lock["context"]["cookiecutter"]
     with TemporaryDirectory(prefix="regenerate-") as temporary:
@@ -54,24 +61,28 @@ def update(
         say("Merging ...")
         scratch = Scratch(folder / "scratch.git", project)
         merge, seeds = merged(scratch, lock, (old, base), (new, theirs))
-        added = scratch.git(
-            "diff", "--diff-filter=A", "--no-renames", "--name-only", "-z", project.head, merge.tree
-        )
-        project.refuse_if_in_the_way(words(added))
         diff = scratch.git("diff", project.head, merge.tree)
-        if diff and not dry_run:
+        if not diff:
+            return Outcome(f"Nothing to update: {old}, with these answers, is what is there.")
+        final = answers.questions_of(theirs.context)
+        changes = answers.changes(recorded, final, old.questions, new.questions, chosen)
+        versions = f"{lock['template']}, {old.commit[:12]} → {new.commit[:12]}"
+        notes = source.upgrade_notes(old, new)
+        title = f"Template {old} → {new}"
+        said = "\n\n".join([f"## {title}", versions, *report(changes, notes, merge, seeds)])
+        outcome = Outcome(said, len(merge.conflicts), diff, f"regenerate/{new.number}")
+        if branch:
+            scratch.hand_over(merge)
+            project.commit(merge.tree, outcome.branch, f"{title}\n\n{said}\n")
+            return outcome
+        added = ("--diff-filter=A", "--no-renames", "--name-only", "-z")
+        project.refuse_if_in_the_way(words(scratch.git("diff", *added, project.head, merge.tree)))
+        if not dry_run:
             scratch.hand_over(merge)
             stages = folder / "stages"
             stages.write_bytes(merge.stages.encode("utf-8", "surrogateescape"))
             project.apply(merge.tree, stages)
-        final = answers.questions_of(theirs.context)
-        changes = answers.changes(recorded, final, old.questions, new.questions, chosen)
-        notes = source.upgrade_notes(old, new)
-    if not diff:
-        return Outcome(f"Nothing to update: {old}, with these answers, is what is there.", 0, "")
-    versions = f"{lock['template']}, {old.commit[:12]} → {new.commit[:12]}"
-    lines = [f"## Template {old} → {new}", versions, *report(changes, notes, merge, seeds)]
-    return Outcome("\n\n".join(lines), len(merge.conflicts), diff)
+        return outcome
 
 
 def read_lock(project: Project) -> dict[str, Any]:
