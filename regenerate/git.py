@@ -16,6 +16,12 @@ OF_A_REPOSITORY: Final = frozenset(
     """.split()
 )
 
+IDENTITY: Final = {
+    f"GIT_{role}_{what}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "regenerate"), ("EMAIL", "regenerate@localhost"))
+}
+
 
 class Refused(Exception):
     """Why nothing was done, in words for the person at the terminal."""
@@ -117,7 +123,11 @@ class Project:
             raise Refused(
                 f"{self.root} has a branch {branch} with other content: merge or delete it"
             )
-        commit = git(self.root, "commit-tree", tree, "-p", "HEAD", stdin=message).strip()
+        # Who runs this for a fleet is often a machine, without a name of its own.
+        known = attempt(self.root, "var", "GIT_COMMITTER_IDENT").returncode == 0
+        variables = {} if known else IDENTITY
+        command = ("commit-tree", tree, "-p", "HEAD")
+        commit = git(self.root, *command, stdin=message, variables=variables).strip()
         git(self.root, "update-ref", f"refs/heads/{branch}", commit, "")
 
     def apply(self, tree: str, stages: Path) -> None:
@@ -184,8 +194,9 @@ class Scratch:
         options += ["core.autocrlf=false", "core.bare=true"]
         variables = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
         variables |= {"GIT_DIR": str(self.folder), "GIT_INDEX_FILE": str(self.folder / index)}
-        for role in ("AUTHOR", "COMMITTER"):
-            variables |= {f"GIT_{role}_NAME": "regenerate", f"GIT_{role}_EMAIL": "regenerate"}
+        # The base's commit is named in the markers: the same update must write the same bytes.
+        dates = {f"GIT_{role}_DATE": "2000-01-01T00:00:00Z" for role in ("AUTHOR", "COMMITTER")}
+        variables |= IDENTITY | dates
         given = [word for option in options for word in ("-c", option)]
         done = attempt(self.folder, *given, *arguments, stdin=stdin, variables=variables)
         if check and done.returncode:
