@@ -15,7 +15,7 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -72,27 +72,31 @@ def is_own(folder: Path) -> bool:
     return folder.name not in SKIPPED and not (folder / "pyvenv.cfg").exists()
 
 
-def homes(owned: dict[str, str], present: set[str]) -> dict[str, str]:
+def homes(owned: Iterable[str], present: set[str]) -> dict[str, str]:
     """Map each owned top folder to where it is: a team may have moved it as a whole."""
     found: dict[str, str] = {}
     for top in sorted({name.split("/")[0] for name in owned}):
-        names = [name for name in owned if name.startswith(f"{top}/")]
-        # Moved is what has its first file elsewhere, once, and none at home.
-        ends = tuple(f"/{name}" for name in names)
-        moved = {name.rpartition(f"{top}/")[0] for name in present if name.endswith(ends)}
-        at_home = any(name.startswith(f"{top}/") for name in present)
-        found[top] = f"{moved.pop()}{top}" if len(moved) == 1 and not at_home else top
+        inside = tuple(f"/{name}" for name in owned if name.startswith(f"{top}/"))
+        places = {name.rpartition(f"{top}/")[0] for name in present if name.endswith(inside)}
+        is_home = any(name.startswith(f"{top}/") for name in present)
+        found[top] = f"{places.pop()}{top}" if len(places) == 1 and not is_home else top
     return found
+
+
+def moved(files: Mapping[str, str], where: Mapping[str, str]) -> dict[str, str]:
+    """Name files as they are called where their folders are."""
+    split = {name: name.partition("/") for name in files}
+    return {
+        f"{where.get(top, top)}{slash}{rest}": files[name]
+        for name, (top, slash, rest) in split.items()
+    }
 
 
 def drift(project: Path, present: list[str]) -> Iterator[Finding]:
     """Find owned files that were changed, lost or added."""
     owned = load_manifest(project)["files"]
     where = homes(owned, set(present))
-    expected = {
-        f"{where[name.split('/')[0]]}/{name.partition('/')[2]}": hashed
-        for name, hashed in owned.items()
-    }
+    expected = moved(owned, where)
     for name, hashed in expected.items():
         if not (project / name).is_file():
             yield Finding("MISSING", name)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from regenerate import check, fleet
 from regenerate.git import Refused
-from regenerate.update import update
+from regenerate.link import link
+from regenerate.update import Outcome, update
 
 DONE: Final = 0
 FOUND: Final = 1
@@ -36,18 +37,27 @@ def parser() -> argparse.ArgumentParser:
     one = commands.add_parser("update", help=about, description=about)
     one.set_defaults(run=run_update)
     one.add_argument("path", nargs="?", type=Path, default=Path(), metavar="PATH")
-    one.add_argument("--to", metavar="VERSION", help="a version, branch or commit (latest release)")
-    one.add_argument(
-        "--set",
-        dest="chosen",
-        action="append",
-        default=[],
-        type=assignment,
-        metavar="QUESTION=ANSWER",
-        help="change an answer; may be repeated",
-    )
     one.add_argument("--template", metavar="URL", help="where the template is now, if it moved")
-    one.add_argument("--dry-run", action="store_true", help="print the changes, make none")
+
+    about = "record the template in a project that has no record of it, and say what differs"
+    adopt = commands.add_parser("link", help=about, description=about)
+    adopt.set_defaults(run=run_link)
+    adopt.add_argument("path", nargs="?", type=Path, default=Path(), metavar="PATH")
+    adopt.add_argument("--template", metavar="URL", required=True)
+    for each in (one, adopt):
+        each.add_argument(
+            "--to", metavar="VERSION", help="a version, branch or commit (latest release)"
+        )
+        each.add_argument(
+            "--set",
+            dest="chosen",
+            action="append",
+            default=[],
+            type=assignment,
+            metavar="QUESTION=ANSWER",
+            help="change an answer; may be repeated",
+        )
+        each.add_argument("--dry-run", action="store_true", help="print the changes, make none")
 
     about = "say which files that the template owns are changed, missing or added"
     two = commands.add_parser("check", help=about, description=about)
@@ -69,14 +79,22 @@ def parser() -> argparse.ArgumentParser:
 
 def run_update(options: argparse.Namespace) -> int:
     """Update one project."""
-    outcome = update(
-        options.path,
-        to=options.to,
-        chosen=dict(options.chosen),
-        template=options.template,
-        dry_run=options.dry_run,
-        say=say,
-    )
+    return tell(update(options.path, template=options.template, **given(options)), options)
+
+
+def run_link(options: argparse.Namespace) -> int:
+    """Record the template in one project."""
+    return tell(link(options.path, options.template, **given(options)), options)
+
+
+def given(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what both of them take."""
+    chosen = dict(options.chosen)
+    return {"to": options.to, "chosen": chosen, "dry_run": options.dry_run, "say": say}
+
+
+def tell(outcome: Outcome, options: argparse.Namespace) -> int:
+    """Print what was done, or would be."""
     if options.dry_run:
         print(outcome.diff)
     print(outcome.report)

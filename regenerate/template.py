@@ -83,12 +83,12 @@ class Template:
             raise Refused(f"{self.address} has no commit {commit} any more: was it rewritten?")
         return self.version(commit, self.tag_at(commit))
 
-    def target(self, name: str | None, current: Version) -> Version:
+    def target(self, name: str | None, current: Version | None) -> Version:
         """Find a version by its tag, with or without v, a branch or a commit; or the latest."""
         if name is None:
             tags = [tag for tag in git(self.clone, "tag").split() if release(tag)]
             latest = max(tags, key=lambda tag: release(tag) or (), default=None)
-            if latest and self.is_ancestor(latest, current.commit):
+            if latest and current and self.is_ancestor(latest, current.commit):
                 return current  # a commit after the latest release is no reason to go back
             name = latest or "origin/HEAD"
         for candidate in (f"refs/tags/v{name}", f"refs/tags/{name}", f"origin/{name}", name):

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from regenerate import answers
+from regenerate import answers, check
 from regenerate.answers import Change
 from regenerate.git import LOCK, Merge, Project, Refused, Scratch, words
 from regenerate.template import Rendered, Template, Version
@@ -124,6 +124,10 @@ def merged(
     arriving = {name for name in seeds if name not in base and name not in ours}
     differing = sorted(n for n in seeds - arriving if n in theirs and base.get(n) != theirs[n])
     kept_out = seeds - arriving | {LOCK}
+    # git moves files that are new in a folder along with it, but not folders that are.
+    owned = old[0].questions.get("_owned", [])
+    where = check.homes([n for n in base if any(fnmatch(n, p) for p in owned)], set(ours))
+    base, theirs = check.moved(base, where), check.moved(theirs, where)
     as_rendered, as_it_is, as_it_would_be = (
         scratch.tree({name: entry for name, entry in files.items() if name not in drop})
         for files, drop in ((base, kept_out), (ours, {LOCK}), (theirs, kept_out))

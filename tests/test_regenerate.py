@@ -112,22 +112,32 @@ def test_s4b_a_new_file_arrives_in_a_deleted_folder(story: Story) -> None:
     assert story.read("docs/more.md") == "more\n"
 
 
-def test_s4c_changes_and_new_files_follow_a_moved_folder(
-    story: Story, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_s4c_changes_new_files_and_new_folders_follow_a_moved_folder(story: Story) -> None:
     story.start()
     (story.project / "src").mkdir()
     git(story.project, "mv", "auth_core", "src/auth_core")
     story.commit()
-    story.release(
-        "1.1.0", {"auth_core/core.py": changed(CORE, 3, "theirs"), "auth_core/new.py": "new\n"}
-    )
-    assert story.update("--set", "minutes=5") == 0
+    new = {"auth_core/core.py": changed(CORE, 3, "theirs"), "auth_core/new.py": "new\n"}
+    story.release("1.1.0", new)
+    assert story.update("--set", "minutes=5", "--set", "delivery=cookie") == 0
     assert story.read("src/auth_core/core.py") == changed(CORE, 3, "theirs")
     assert story.read("src/auth_core/new.py") == "new\n"
     assert "MINUTES = 5" in story.read("src/auth_core/policy.py")
+    assert (story.project / "src" / "auth_core" / "cookies" / "__init__.py").exists()
     assert not (story.project / "auth_core").exists()
-    assert "src/auth_core/new.py" in capsys.readouterr().out  # moved by guess, so it is said
+
+
+def test_s4c_where_a_new_file_is_moved_by_guess_it_is_said(
+    story: Story, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story.start()
+    git(story.project, "mv", "docs", "manual")
+    story.commit()
+    story.release("1.1.0", {"docs/guide.md": changed(GUIDE, 3, "theirs"), "docs/more.md": "more\n"})
+    assert story.update() == 0
+    assert story.read("manual/guide.md") == changed(GUIDE, 3, "theirs")
+    assert story.read("manual/more.md") == "more\n"
+    assert "manual/more.md" in capsys.readouterr().out
 
 
 def test_s5_an_edited_file_that_the_template_drops_is_a_conflict_and_stays(story: Story) -> None:

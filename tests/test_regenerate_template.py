@@ -1,5 +1,6 @@
 """`regenerate update` on the template itself: any answers to any others, and killed at any time."""
 
+import json
 import os
 import shutil
 import signal
@@ -11,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cookiecutter.main import cookiecutter
 
 from regenerate.cli import main
 from tests.conftest import git
-from tests.project import QUESTIONS, Bake
+from tests.project import QUESTIONS, SOURCE, Bake
 from tests.regenerating import commit, committed, snapshot
 from tests.variants import VARIANTS
 
@@ -98,3 +100,75 @@ def test_a_kill_at_any_moment_leaves_all_or_nothing(number: int, project: Path) 
     assert snapshot(project) == before
     assert main(["update", str(project), *changes]) == 0
     assert snapshot(project) == after
+
+
+def test_a_teams_work_survives_an_update_across_two_versions(
+    template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At every extension point, with auth_core/ moved as a whole."""
+    source = tmp_path / "template"
+    git(tmp_path, "clone", "--quiet", str(template), str(source))
+    git(source, "tag", "v0.1.0")
+    render(source, tmp_path, "v0.1.0")
+    project = committed(tmp_path / "my-api")
+
+    def append(folder: Path, name: str, text: str) -> None:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text((path.read_text("utf-8") if path.exists() else "") + text, "utf-8")
+
+    for name in ("users/models.py", "users/serializers.py", "config/settings_team.py"):
+        append(project, name, "\nOURS = 1\n")
+    append(project, "users/migrations/0002_field.py", "OURS = 1\n")
+    append(project, "shop/apps.py", "OURS = 1\n")
+    append(project, "config/urls.py", "\nOURS = 1\n")
+    for name, old, new in (
+        ("README.md", "# My API\n", "# Our shop\n"),
+        ("pyproject.toml", "[dependency-groups]\n", "# ours\n[dependency-groups]\n"),
+    ):
+        text = (project / name).read_text("utf-8")
+        assert old in text
+        (project / name).write_text(text.replace(old, new, 1), "utf-8")
+    (project / "src").mkdir()
+    git(project, "mv", "auth_core", "src/auth_core")
+    git(project, "rm", "--quiet", "docs/asvs.md")
+    commit(project, "The team's work")
+
+    for number in (2, 3):
+        questions = json.loads((source / "cookiecutter.json").read_text("utf-8"))
+        questions["_template_version"] = f"0.{number}.0"
+        (source / "cookiecutter.json").write_text(json.dumps(questions))
+        append(source, f"{SOURCE}/auth_core/urls.py", f"\n# {number}\n")
+        append(source, f"{SOURCE}/auth_core/http/new{number}.py", "")
+        append(source, f"{SOURCE}/users/models.py", f"\n# {number}\n")
+        append(source, f"{SOURCE}/Makefile", f"\n# {number}\n")
+        commit(source, f"0.{number}.0")
+        git(source, "tag", f"v0.{number}.0")
+
+    team = ("users", "tests", "shop", "config")
+    mine = {n: b for n, b in snapshot(project).items() if n.startswith(team)}
+    given = words({"access_token_minutes": "5", "token_delivery": "both"})
+    assert main(["update", str(project), "--template", str(source), *given]) == 0
+    assert "`users/models.py` is yours and stays" in capsys.readouterr().out
+    after = snapshot(project)
+    assert {n: b for n, b in after.items() if n.startswith(team)} == mine
+    assert "docs/asvs.md" not in after
+    assert after["README.md"].startswith(b"# Our shop\n")
+    assert after["Makefile"].endswith(b"# 2\n\n# 3\n")
+    assert b"# ours\n[dependency-groups]" in after["pyproject.toml"]
+
+    fresh = render(
+        source, tmp_path / "fresh", "v0.3.0", access_token_minutes="5", token_delivery="both"
+    )
+    owned = {n: b for n, b in snapshot(committed(fresh)).items() if n.startswith("auth_core/")}
+    assert "auth_core/http/new3.py" in owned
+    moved = {n.removeprefix("src/"): b for n, b in after.items() if n.startswith("src/auth_core/")}
+    assert moved == owned
+    commit(project, "Updated")
+    assert main(["check", str(project)]) == 0
+
+
+def render(source: Path, output: Path, tag: str, **answers: str) -> Path:
+    """Render a release with plain cookiecutter, of a clone: it heeds no version of a local path."""
+    options = {"no_input": True, "output_dir": str(output), "extra_context": answers}
+    return Path(cookiecutter(f"git+file://{source}", tag, **options))
