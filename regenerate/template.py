@@ -131,7 +131,9 @@ class Template:
             with quiet_hooks(log):
                 folder = generate_files(str(source), context, str(output))
         except (CookiecutterException, TemplateError, ValueError, OSError) as error:
-            said = log.read_text("utf-8").strip() if log.exists() else ""
+            said = log.read_text("utf-8") if log.exists() else ""
+            # The hook announces cookiecutter's traceback, which does not come here.
+            said = said.partition("What follows is cookiecutter's")[0].strip()
             raise Refused(f"{version} cannot be rendered: {said or error}") from error
         return Rendered(Path(folder), context["cookiecutter"])
 

@@ -66,6 +66,7 @@ def test_answers_that_cannot_work_are_refused_in_the_templates_words(
     assert "access_token_minutes = '9999'\n    must be a whole number from 1 to 1440" in err
     assert "refresh_token_days = '0'" in err
     assert "Traceback" not in err
+    assert "cookiecutter's" not in err
     assert git(project, "status", "--porcelain") == ""
 
 
