@@ -1,6 +1,7 @@
 """Runs git, and knows two repositories: the team's, and one beside it in which merges are made."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -133,19 +134,25 @@ class Project:
     def apply(self, tree: str, stages: Path) -> None:
         """Bring the index and the files to a tree, then mark the conflicts.
 
-        In a session of its own, so that what ends this process cannot leave it half done.
+        In a session of its own, so that what ends this process cannot leave it half done; what
+        would interrupt it waits.
         """
-        script = 'git read-tree -m -u HEAD "$1" && git update-index -z --index-info <"$2"'
-        command = ["sh", "-c", script, "apply", tree, str(stages)]
+        script = 'git read-tree -m -u "$1" "$2" && git update-index -z --index-info <"$3"'
+        command = ["sh", "-c", script, "apply", self.head, tree, str(stages)]
         git(self.root, "update-index", "-q", "--refresh")
-        done = subprocess.run(
-            command,
-            cwd=self.root,
-            env=environment(),
-            start_new_session=True,
-            capture_output=True,
-            check=False,
-        )
+        interrupts = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, interrupts)
+        try:
+            done = subprocess.run(
+                command,
+                cwd=self.root,
+                env=environment(),
+                start_new_session=True,
+                capture_output=True,
+                check=False,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         if done.returncode:
             raise Refused(text_of(done.stderr).strip())
 

@@ -129,12 +129,13 @@ def merged(
     where = check.homes([n for n in base if any(fnmatch(n, p) for p in owned)], set(ours))
     base, theirs = check.moved(base, where), check.moved(theirs, where)
     as_rendered, as_it_is, as_it_would_be = (
-        scratch.tree({name: entry for name, entry in files.items() if name not in drop})
-        for files, drop in ((base, kept_out), (ours, {LOCK}), (theirs, kept_out))
+        scratch.tree({name: entry for name, entry in files.items() if name not in kept_out})
+        for files in (base, ours, theirs)
     )
     merge = scratch.merge(as_rendered, as_it_is, as_it_would_be, f"template-{new[0].number}")
     entry = scratch.store(new_lock(lock, new[0], new[1].context))
-    result = scratch.files(merge.tree) | {LOCK: entry}
+    seeds_of_team = {name: ours[name] for name in kept_out if name in ours}
+    result = scratch.files(merge.tree) | seeds_of_team | {LOCK: entry}
     return in_place(scratch, merge, result), differing
 
 
@@ -144,7 +145,8 @@ def in_place(scratch: Scratch, merge: Merge, files: Mapping[str, str]) -> Merge:
     around = scratch.files(scratch.project.head)
     others = {name: entry for name, entry in around.items() if not name.startswith(prefix)}
     placed = {f"{prefix}{name}": entry for name, entry in files.items()}
-    stages = merge.stages.replace("\t", f"\t{prefix}")
+    entries = (entry.partition("\t") for entry in words(merge.stages))
+    stages = "".join(f"{head}\t{prefix}{name}\0" for head, _, name in entries)
     return Merge(scratch.tree(others | placed), stages, merge.conflicts, merge.notes)
 
 

@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -435,6 +438,37 @@ def test_names_of_every_kind_survive(story: Story) -> None:
     assert story.update() == 0
     assert len(git(story.project, "diff", "--cached", "--name-only").splitlines()) == 3
     assert story.read(name) == "ours\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_last_step_goes_on_to_its_end(number: int, story: Story, tmp_path: Path) -> None:
+    """Also to the marks of the conflicts, without which the markers could be committed."""
+    story.start()
+    story.edit("config/settings.py", "setting 3", "ours")
+    story.release("1.1.0", {"config/settings.py": changed(SETTINGS, 3, "theirs")})
+    slow, begun = tmp_path / "bin" / "git", tmp_path / "begun"
+    slow.parent.mkdir()
+    slow.write_text(
+        f'#!/bin/sh\ncase "$*" in read-tree*) touch {begun}; sleep 1;; esac\n'
+        f'exec {shutil.which("git")} "$@"\n'
+    )
+    slow.chmod(0o755)
+    path = f"{slow.parent}{os.pathsep}{os.environ['PATH']}"
+    with subprocess.Popen(
+        [sys.executable, "-m", "regenerate", "update", str(story.project)],
+        env=os.environ | {"PATH": path},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    ) as process:
+        while not begun.exists():
+            time.sleep(0.01)
+        os.killpg(process.pid, number)
+    deadline = time.monotonic() + 10
+    while not git(story.project, "ls-files", "--unmerged") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert "UU config/settings.py" in story.status()
+    assert "M  .cruft.json" in story.status()
 
 
 def test_the_command_works_as_a_process(story: Story) -> None:
