@@ -8,7 +8,14 @@ import pytest
 
 from tests.project import COOKIECUTTER, QUESTIONS, ROOT, Bake
 
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "UPGRADING.md", "CHANGELOG.md", "docs/dependencies.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "UPGRADING.md",
+    "CHANGELOG.md",
+    "docs/dependencies.md",
+    "docs/regenerating.md",
+)
 
 
 def read(name: str) -> str:

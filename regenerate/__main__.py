@@ -1,0 +1,7 @@
+"""`python -m regenerate`."""
+
+import sys
+
+from regenerate.cli import main
+
+sys.exit(main())

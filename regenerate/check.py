@@ -1,0 +1,185 @@
+"""Compare what the template owns with its manifest; offline, with Python 3.11 alone.
+
+Exit codes: 0 clean, 1 findings, 2 cannot tell. `template-waivers.toml`, the team's own file,
+excuses a path for a while:
+
+    [[waiver]]
+    path = "auth_core/http/views.py"
+    reason = "a hot fix until 1.2 is out, TICKET-7"
+    expires = 2030-01-31
+"""
+
+import hashlib
+import json
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+MANIFEST: Final = ".template/manifest.json"
+WAIVERS: Final = "template-waivers.toml"
+# Not the project's own text: environments, caches, repositories.
+SKIPPED: Final = {"__pycache__", "node_modules", "var"}
+MARKERS: Final = re.compile(rb"^<<<<<<< .*^>>>>>>> ", re.MULTILINE | re.DOTALL)
+
+
+class CheckError(Exception):
+    """Why there is no answer, in words for the person at the terminal."""
+
+
+class Finding(NamedTuple):
+    """What is not as it should be."""
+
+    kind: str
+    path: str
+
+    def __str__(self) -> str:
+        """Align the paths."""
+        return f"{self.kind:<9} {self.path}"
+
+
+class Waiver(NamedTuple):
+    """A finding that the team has accepted until a day, and why."""
+
+    path: str
+    reason: str
+    expires: date
+
+
+def digest(path: Path) -> str:
+    """Hash as the manifest does: whatever line ends a checkout has."""
+    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+
+
+def files(project: Path) -> Iterator[str]:
+    """Name the project's files, without what is made by tools."""
+    for folder, folders, names in os.walk(project):
+        here = Path(folder)
+        folders[:] = sorted(name for name in folders if is_own(here / name))
+        for name in sorted(names):
+            if not name.endswith(".pyc"):
+                yield (here / name).relative_to(project).as_posix()
+
+
+def is_own(folder: Path) -> bool:
+    """Whether a folder holds what people write."""
+    if folder.name.startswith("."):
+        return folder.name in {".template", ".github", ".gitlab"}
+    return folder.name not in SKIPPED and not (folder / "pyvenv.cfg").exists()
+
+
+def homes(owned: Iterable[str], present: set[str]) -> dict[str, str]:
+    """Map each owned top folder to where it is: a team may have moved it as a whole."""
+    found: dict[str, str] = {}
+    for top in sorted({name.split("/")[0] for name in owned}):
+        inside = tuple(f"/{name}" for name in owned if name.startswith(f"{top}/"))
+        places = {name.rpartition(f"{top}/")[0] for name in present if name.endswith(inside)}
+        is_home = any(name.startswith(f"{top}/") for name in present)
+        found[top] = f"{places.pop()}{top}" if len(places) == 1 and not is_home else top
+    return found
+
+
+def moved(files: Mapping[str, str], where: Mapping[str, str]) -> dict[str, str]:
+    """Name files as they are called where their folders are."""
+    split = {name: name.partition("/") for name in files}
+    return {
+        f"{where.get(top, top)}{slash}{rest}": files[name]
+        for name, (top, slash, rest) in split.items()
+    }
+
+
+def drift(project: Path, present: list[str]) -> Iterator[Finding]:
+    """Find owned files that were changed, lost or added."""
+    owned = load_manifest(project)["files"]
+    where = homes(owned, set(present))
+    expected = moved(owned, where)
+    for name, hashed in expected.items():
+        if not (project / name).is_file():
+            yield Finding("MISSING", name)
+        elif digest(project / name) != hashed:
+            yield Finding("MODIFIED", name)
+    folders = tuple(f"{folder}/" for folder in where.values())
+    for name in present:
+        if name.startswith(folders) and name not in expected and name != MANIFEST:
+            yield Finding("ADDED", name)
+
+
+def leftovers(project: Path, present: list[str]) -> Iterator[Finding]:
+    """Find what a merge has left behind."""
+    for name in present:
+        if name.endswith((".rej", ".orig")):
+            yield Finding("LEFTOVER", name)
+        elif (project / name).is_file() and MARKERS.search((project / name).read_bytes()):
+            yield Finding("CONFLICT", name)
+
+
+def load_manifest(project: Path) -> dict[str, Any]:
+    """Read the manifest, which says what is owned."""
+    try:
+        manifest = json.loads((project / MANIFEST).read_text("utf-8"))
+        files = {str(name): str(hashed) for name, hashed in manifest["files"].items()}
+    except FileNotFoundError as error:
+        raise CheckError(f"{project} has no {MANIFEST}: is it a rendered project?") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckError(f"{MANIFEST} cannot be read: {error!r}") from error
+    return {**manifest, "files": files}
+
+
+def load_waivers(project: Path) -> list[Waiver]:
+    """Read the waivers; one without a path, a reason or a day is an error."""
+    path = project / WAIVERS
+    if not path.exists():
+        return []
+    try:
+        entries = tomllib.loads(path.read_text("utf-8"))["waiver"]
+        waivers = [Waiver(**entry) for entry in entries]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckError(f"{WAIVERS} cannot be read: {error}") from error
+    for each in waivers:
+        day = each.expires
+        if not each.path or not str(each.reason).strip() or type(day) is not date:
+            raise CheckError(
+                f"{WAIVERS}: {each.path!r} needs a path, a reason, and a day in expires"
+            )
+    return waivers
+
+
+def findings(project: Path, today: date) -> tuple[list[Finding], list[str]]:
+    """Return what is wrong, and notes on what is excused."""
+    present = list(files(project))
+    found = [*drift(project, present), *leftovers(project, present)]
+    waivers = {waiver.path: waiver for waiver in load_waivers(project)}
+    kept, notes = list[Finding](), list[str]()
+    for each in found:
+        waiver = waivers.get(each.path)
+        if waiver is None or each.kind in {"CONFLICT", "LEFTOVER"}:
+            kept.append(each)
+        elif waiver.expires < today:
+            kept.append(Finding("EXPIRED", f"{each.path} (waived until {waiver.expires})"))
+        else:
+            notes.append(f"waived    {each.path} until {waiver.expires}: {waiver.reason}")
+    unneeded = waivers.keys() - {each.path for each in found}
+    return kept, notes + [f"unneeded  waiver of {path}" for path in sorted(unneeded)]
+
+
+def main(project: Path = Path()) -> int:
+    """Print what is wrong."""
+    try:
+        found, notes = findings(project, datetime.now(UTC).date())
+        version = load_manifest(project).get("template_version", "unknown")
+    except CheckError as reason:
+        print(f"check: {reason}", file=sys.stderr)
+        return 2
+    for line in [*found, *notes]:
+        print(str(line).encode("utf-8", "backslashreplace").decode())
+    state = f"{len(found)} findings" if found else "as rendered"
+    print(f"Owned by the template {version}: {state}.")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(__file__).resolve().parent.parent))

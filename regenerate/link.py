@@ -1,0 +1,98 @@
+"""Takes in a project that has no record of its template: finds the answers, says what differs."""
+
+import ast
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from regenerate import answers
+from regenerate.check import MANIFEST
+from regenerate.git import LOCK, Project, Refused, Scratch
+from regenerate.template import Template
+from regenerate.update import Outcome, Say, new_lock
+
+POLICY: Final = "auth_core/policy.py"
+
+
+def link(
+    path: Path,
+    template: str,
+    *,
+    to: str | None = None,
+    chosen: Mapping[str, str] | None = None,
+    dry_run: bool = False,
+    say: Say = lambda _: None,
+) -> Outcome:
+    """Record in a project which version and answers it is nearest to; nothing else is changed."""
+    project = Project.at(path)
+    try:
+        recorded, number = known(project, path), stamped(project)
+    except (ValueError, SyntaxError, AttributeError) as error:
+        raise Refused(f"{path} cannot be read: {error}") from error
+    address = str(Path(template).resolve()) if Path(template).exists() else template
+    with TemporaryDirectory(prefix="regenerate-") as temporary:
+        folder = Path(temporary)
+        say(f"Fetching {address} ...")
+        source = Template(address, folder)
+        released = number if number and source.commit(f"refs/tags/v{number}") else None
+        version = source.target(to or released, None)
+        given = answers.carry(recorded, {}, version.questions, chosen or {})
+        say(f"Rendering {version} ...")
+        rendered = source.render(version, given, folder / "new")
+        scratch = Scratch(folder / "scratch.git", project)
+        theirs = scratch.tree_of(rendered.folder)
+        ours = scratch.ours()
+        lines = differences(scratch.files(ours), scratch.files(theirs))
+        final = json.dumps(answers.questions_of(rendered.context), ensure_ascii=False, indent=2)
+        said = f"## Linked to {version}\n\nAnswers:\n\n{final}\n\n" + "\n".join(lines)
+        diff = scratch.git("diff", theirs, ours)
+        if not dry_run:
+            unknown = {"template": address, "commit": None, "checkout": None}
+            text = new_lock(
+                {**unknown, "context": {}, "directory": None}, version, rendered.context
+            )
+            temporary_file = path / f"{LOCK}.new"
+            temporary_file.write_text(text, "utf-8")
+            temporary_file.replace(path / LOCK)
+        return Outcome(said, diff=diff)
+
+
+def known(project: Project, path: Path) -> dict[str, Any]:
+    """Find answers in an incomplete record, or in the constants that they were rendered as."""
+    text = project.read(LOCK) or (
+        (path / LOCK).read_text("utf-8") if (path / LOCK).exists() else ""
+    )
+    if text:
+        lock = json.loads(text)
+        if lock.get("commit"):
+            raise Refused(f"{path} is linked already: see {LOCK}")
+        return answers.questions_of(lock.get("context", {}).get("cookiecutter", {}))
+    found: dict[str, Any] = {}
+    for node in ast.parse(project.read(POLICY) or "").body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Constant):
+            given = node.value.value
+            found[ast.unparse(node.target).lower()] = (
+                given if isinstance(given, bool) else str(given)
+            )
+    return found
+
+
+def stamped(project: Project) -> str | None:
+    """Return the version that the manifest names."""
+    text = project.read(MANIFEST)
+    return json.loads(text).get("template_version") if text else None
+
+
+def differences(ours: Mapping[str, str], theirs: Mapping[str, str]) -> Iterator[str]:
+    """List what a project lacks, and what is different in it."""
+    same = [name for name in theirs if ours.get(name) == theirs[name]]
+    different = [name for name in theirs if name in ours and ours[name] != theirs[name]]
+    missing = [name for name in theirs if name not in ours]
+    own = len(ours.keys() - theirs.keys())
+    yield f"{len(same)} files are as rendered, {len(different)} differ, {len(missing)} are missing;"
+    yield f"{own} are the project's own. An update takes what is missing for deleted by the team."
+    yield ""
+    yield from (f"- differs: `{name}`" for name in different)
+    yield from (f"- missing: `{name}`" for name in missing)
