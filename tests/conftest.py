@@ -55,7 +55,7 @@ def pytest_terminal_summary(
     for report in chain.from_iterable(terminalreporter.stats.values()):
         if not isinstance(report, pytest.TestReport):
             continue
-        if row := re.search(r"::(\w+)\[(row\d+)", report.nodeid):
+        if row := re.search(r"test_(?:variants|render)\.py::(\w+)\[(row\d+)", report.nodeid):
             seconds[row[1]] += report.duration
             rows.add(row[2])
     if total := sum(seconds.values()):

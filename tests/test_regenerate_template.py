@@ -20,10 +20,12 @@ from tests.project import QUESTIONS, SOURCE, Bake
 from tests.regenerating import commit, committed, snapshot
 from tests.variants import VARIANTS
 
+# The other transitions and moments are tried at night: TRANSITIONS=60.
+SOME = int(os.environ.get("TRANSITIONS", "9"))
 PAIRS = list(permutations(VARIANTS, 2))
 TRANSITIONS = [
-    pytest.param(old, new, id=f"{old} to {new}", marks=[pytest.mark.slow] if number > 2 else [])
-    for number, (old, new) in enumerate(PAIRS[:: len(PAIRS) // 60])
+    pytest.param(old, new, id=f"{old} to {new}", marks=[pytest.mark.slow] if number else [])
+    for number, (old, new) in enumerate(PAIRS[:: len(PAIRS) // SOME])
 ]
 
 
@@ -71,7 +73,8 @@ def test_answers_that_cannot_work_are_refused_in_the_templates_words(
 
 
 @pytest.mark.parametrize(
-    "number", [pytest.param(n, marks=[pytest.mark.slow] if n % 10 else []) for n in range(20)]
+    "number",
+    [pytest.param(n, marks=[pytest.mark.slow] if n else []) for n in range(0, 20, -(-60 // SOME))],
 )
 def test_a_kill_at_any_moment_leaves_all_or_nothing(number: int, project: Path) -> None:
     """At moments spread over the whole run; the last step goes on by itself, and to its end."""
