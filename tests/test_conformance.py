@@ -18,7 +18,11 @@ def test_the_table_is_what_the_tests_claim(bake: Bake, answers: dict[str, Any]) 
     assert table == project.read("docs/conformance.md"), "Run `make conformance`."
 
 
-@pytest.mark.parametrize("answers", [{}, *(row.answers for row in ROWS[:2])], ids=str)
+@pytest.mark.parametrize(
+    "answers",
+    [{}, *(pytest.param(row.answers, id=row.name, marks=pytest.mark.slow) for row in ROWS)],
+    ids=str,
+)
 def test_the_asvs_statement_is_the_same_whatever_was_chosen(bake: Bake, answers: Answers) -> None:
     project = bake(**answers)
     statement = project.run(sys.executable, "-m", "auth_core.contract.asvs").stdout
