@@ -12,12 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from cookiecutter.config import BUILTIN_ABBREVIATIONS
-from cookiecutter.repository import expand_abbreviations
-
 from regenerate import check
-from regenerate.git import LOCK, Refused, attempt, git, text_of
-from regenerate.template import release
+from regenerate.answers import questions_of
+from regenerate.git import LOCK, Refused, git
+from regenerate.template import clone, release
 from regenerate.update import update
 
 Say = Callable[[str], object]
@@ -70,6 +68,11 @@ class Report:
     error: str = ""
 
     @property
+    def details(self) -> list[str]:
+        """List what stands behind the numbers."""
+        return [*self.drift, *self.waived, *self.violations]
+
+    @property
     def is_well(self) -> bool:
         """Whether there is nothing to do but, perhaps, an update."""
         return not (self.drift or self.violations or self.conflicts or self.error)
@@ -109,7 +112,7 @@ def look_at(path: Path, rules: Sequence[Rule]) -> Report:
         report.template = lock["template"]
         context = lock["context"]["cookiecutter"]
         report.version = context.get("_template_version", "")
-        report.answers = {k: v for k, v in context.items() if not k.startswith("_")}
+        report.answers = questions_of(context)
         found, report.waived = check.findings(path, datetime.now(UTC).date())
         report.drift = [str(each) for each in found]
     except FileNotFoundError as error:
@@ -125,15 +128,6 @@ def look_at(path: Path, rules: Sequence[Rule]) -> Report:
     return report
 
 
-def mirror(address: str, folder: Path) -> Path:
-    """Copy a template once for all projects of it."""
-    url = expand_abbreviations(address, BUILTIN_ABBREVIATIONS)
-    done = attempt(folder.parent, "clone", "--quiet", "--mirror", "--", url, str(folder))
-    if done.returncode:
-        raise Refused(f"{address} cannot be cloned: {text_of(done.stderr).strip()}")
-    return folder
-
-
 def survey(
     paths: Sequence[Path], rules: Sequence[Rule], folder: Path, say: Say
 ) -> tuple[list[Report], dict[str, Path]]:
@@ -147,9 +141,11 @@ def survey(
     for number, address in enumerate(sorted({r.template for r in reports if r.template})):
         say(f"Fetching {address} ...")
         try:
-            mirrors[address] = mirror(address, folder / str(number))
+            clone(address, folder / str(number), "--mirror")
         except Refused as reason:
             say(str(reason))
+        else:
+            mirrors[address] = folder / str(number)
     for address, copy in mirrors.items():
         numbers = [release(tag) for tag in git(copy, "tag").split()]
         for report in reports:
@@ -206,8 +202,7 @@ def as_table(reports: Sequence[Report]) -> str:
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     for number in range(len(reports), 0, -1):
         report = reports[number - 1]
-        details = [*report.drift, *report.waived, *report.violations]
-        lines[number + 1 : number + 1] = [f"    {line}" for line in details]
+        lines[number + 1 : number + 1] = [f"    {line}" for line in report.details]
     return "\n".join([*lines, "", summary(reports)])
 
 
@@ -227,8 +222,7 @@ def as_html(reports: Sequence[Report]) -> str:
     """Make one page without scripts or other files, to be mailed or published."""
     rows = []
     for report in reports:
-        details = [*report.drift, *report.waived, *report.violations]
-        listed = "".join(f"<li>{html.escape(line)}</li>" for line in details)
+        listed = "".join(f"<li>{html.escape(line)}</li>" for line in report.details)
         columns = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells(report))
         state = "well" if report.is_well else "not"
         rows.append(f'<tr class="{state}">{columns}<td><ul>{listed}</ul></td></tr>')

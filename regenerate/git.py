@@ -36,10 +36,7 @@ def git(
 ) -> str:
     """Run git in a folder and return what it printed; refuse with its own words if it fails."""
     done = attempt(folder, *arguments, stdin=stdin, variables=variables)
-    if done.returncode:
-        said = text_of(done.stderr).strip() or f"exited with {done.returncode}"
-        raise Refused(f"git {arguments[0]}: {said}")
-    return text_of(done.stdout)
+    return text_of(output_of(done, arguments[0]))
 
 
 def attempt(
@@ -56,6 +53,14 @@ def attempt(
         return subprocess.run(command, env=env, input=given, capture_output=True, check=False)
     except FileNotFoundError as error:
         raise Refused("git is needed, and is not on PATH") from error
+
+
+def output_of(done: subprocess.CompletedProcess[bytes], name: str) -> bytes:
+    """Return what git printed, or refuse with its own words if it failed."""
+    if done.returncode:
+        said = text_of(done.stderr).strip() or f"exited with {done.returncode}"
+        raise Refused(f"git {name}: {said}")
+    return done.stdout
 
 
 def environment() -> dict[str, str]:
@@ -87,9 +92,10 @@ class Project:
         """Find the repository around a path."""
         if not path.is_dir():
             raise Refused(f"{path} is no folder")
-        if attempt(path, "rev-parse", "--show-toplevel").returncode:
+        found = attempt(path, "rev-parse", "--show-toplevel", "--show-prefix")
+        if found.returncode:
             raise Refused(f"{path} is in no git repository: run git init, and commit")
-        top, prefix = git(path, "rev-parse", "--show-toplevel", "--show-prefix").split("\n")[:2]
+        top, prefix = text_of(found.stdout).split("\n")[:2]
         head = attempt(path, "rev-parse", "--verify", "--quiet", "HEAD^{tree}")
         if head.returncode:
             raise Refused(f"{path} has no commit yet: commit what is there")
@@ -189,26 +195,24 @@ class Scratch:
         alternates = folder / "objects" / "info" / "alternates"
         alternates.write_text(f"{(project.root / objects).resolve()}\n", "utf-8")
 
-    def git(self, *arguments: str, stdin: str | bytes = "", index: str = "index") -> str:
+    def git(self, *arguments: str, stdin: str | bytes = "") -> str:
         """Run git here."""
-        return text_of(self.attempt(*arguments, stdin=stdin, index=index, check=True).stdout)
+        done = self.attempt(*arguments, stdin=stdin)
+        return text_of(output_of(done, arguments[0]))
 
     def attempt(
-        self, *arguments: str, stdin: str | bytes = "", index: str = "index", check: bool = False
+        self, *arguments: str, stdin: str | bytes = ""
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run git here, which may fail unless `check` says otherwise."""
+        """Run git here, which may fail."""
         options = ["merge.conflictStyle=diff3", "merge.directoryRenames=true", "merge.renames=true"]
         options += ["core.autocrlf=false", "core.bare=true"]
         variables = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-        variables |= {"GIT_DIR": str(self.folder), "GIT_INDEX_FILE": str(self.folder / index)}
+        variables |= {"GIT_DIR": str(self.folder), "GIT_INDEX_FILE": str(self.folder / "index")}
         # The base's commit is named in the markers: the same update must write the same bytes.
         dates = {f"GIT_{role}_DATE": "2000-01-01T00:00:00Z" for role in ("AUTHOR", "COMMITTER")}
         variables |= IDENTITY | dates
         given = [word for option in options for word in ("-c", option)]
-        done = attempt(self.folder, *given, *arguments, stdin=stdin, variables=variables)
-        if check and done.returncode:
-            raise Refused(f"git {arguments[0]}: {text_of(done.stderr).strip()}")
-        return done
+        return attempt(self.folder, *given, *arguments, stdin=stdin, variables=variables)
 
     def tree_of(self, rendered: Path) -> str:
         """Store a rendered folder, but for what its own .gitignore names."""
@@ -259,8 +263,9 @@ class Scratch:
         stages = [line.split()[1] for line in merge.stages.split("\0") if line]
         wanted = [merge.tree, *(oid for oid in stages if oid.strip("0"))]
         revisions = "".join(f"{oid}\n" for oid in [*wanted, f"^{self.project.head}"])
-        pack = self.attempt("pack-objects", "--revs", "--stdout", "-q", stdin=revisions, check=True)
-        git(self.project.root, "unpack-objects", "-q", stdin=pack.stdout)
+        done = self.attempt("pack-objects", "--revs", "--stdout", "-q", stdin=revisions)
+        pack = output_of(done, "pack-objects")
+        git(self.project.root, "unpack-objects", "-q", stdin=pack)
 
 
 def read_messages(fields: list[str]) -> tuple[list[Conflict], list[str]]:

@@ -50,6 +50,15 @@ def release(text: str) -> Release | None:
     return tuple(map(int, found.groups())) if found else None
 
 
+def clone(address: str, folder: Path, kind: str) -> None:
+    """Clone a template, whose address may be short for one as cookiecutter has it."""
+    url = expand_abbreviations(address, BUILTIN_ABBREVIATIONS)
+    done = attempt(folder.parent, "clone", "--quiet", kind, "--", url, str(folder))
+    if done.returncode:
+        said = text_of(done.stderr).strip()
+        raise Refused(f"the template {address} cannot be cloned: {said}")
+
+
 class Template:
     """A clone of the template."""
 
@@ -57,11 +66,7 @@ class Template:
         self.address = recorded_as or address
         self.clone = folder / "template"
         self.folder = folder
-        url = expand_abbreviations(address, BUILTIN_ABBREVIATIONS)
-        done = attempt(folder, "clone", "--quiet", "--no-checkout", "--", url, str(self.clone))
-        if done.returncode:
-            said = text_of(done.stderr).strip()
-            raise Refused(f"the template {address} cannot be cloned: {said}")
+        clone(address, self.clone, "--no-checkout")
 
     def version(self, commit: str, tag: str | None = None) -> Version:
         """Read the questions of a commit."""
