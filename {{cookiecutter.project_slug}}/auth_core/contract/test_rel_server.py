@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import quantiles
+from statistics import median
 from typing import Any
 
 import pytest
@@ -292,9 +292,6 @@ def test_a_flood_of_logins_leaves_room_for_the_others(
     """
     with gunicorn(tmp_path, "workers = 1\n", **place.variables) as port:
         talk_to(port)
-        begin = time.monotonic()
-        assert client().post("rest_login", credentials(2, "wrong")).status == 400
-        one_hash = time.monotonic() - begin
         session = Refresher(0).session
         accounts = iter(range(3, ACCOUNTS))
         load, flood = Load(), 4 * 4
@@ -304,13 +301,13 @@ def test_a_flood_of_logins_leaves_room_for_the_others(
 
         with ThreadPoolExecutor(flood) as pool:
             running = [pool.submit(load.repeat, "attack", attack) for _ in range(flood)]
-            time.sleep(0.3)
-            durations = []
-            deadline = time.monotonic() + 2 * one_hash
-            while time.monotonic() < deadline:
-                begin = time.monotonic()
+            begin = load.wait_for(1, {"attack"}, succeeded=False)
+            reads = []
+            while len(reads) < 5 or not hashed(load, begin):
+                before = time.monotonic()
+                assert before < begin + 60
                 assert session.get("rest_user_details").status == 200
-                durations.append(time.monotonic() - begin)
+                reads.append(time.monotonic() - before)
             load.ended.set()
             for each in running:
                 each.result()
@@ -318,4 +315,11 @@ def test_a_flood_of_logins_leaves_room_for_the_others(
     assert {answer.status for _, _, _, answer in load.answers} <= {400, 429, 503}
     assert refused
     assert all(int(answer.headers["Retry-After"]) > 0 for answer in refused)
-    assert quantiles(durations, n=20)[-1] < one_hash / 2
+    # Both under the same load, whatever else this machine does.
+    assert median(reads) < median(hashed(load, begin)) / 2
+
+
+def hashed(load: Load, begin: float) -> list[float]:
+    """How long the answers took that a password was hashed for."""
+    answers = load.between(begin, time.monotonic())
+    return [duration for _, duration, answer in answers if answer.status == 400]
