@@ -35,6 +35,16 @@ def line(registry: Any, row: Any) -> str:
     return "\n".join([*lines, "{%- endif %}"])
 
 
+def part(registry: Any, rows: dict[str, Any], text: str) -> str:
+    """Return a group of rows, each in its condition, or all in one where they share a feature's scope."""
+    ids = re.findall(r"^\| ([A-Z]+-\d\d) \|", text, flags=re.MULTILINE)
+    features = {registry.FEATURE_OF_SCOPE.get(rows[each].scope) for each in ids}
+    if len(features) == 1 and None not in features:
+        return f"\n{{%- if {condition(features.pop())} %}}{text}\n{{%- endif %}}"
+    pattern = re.compile(r"^\| ([A-Z]+-\d\d) \|.*$", flags=re.MULTILINE)
+    return pattern.sub(lambda found: line(registry, rows[found[1]]), text)
+
+
 def main() -> None:
     """Read the sources as they stand: unrendered, they hold every feature and its tests."""
     sys.path.insert(0, str(SOURCE))
@@ -42,12 +52,8 @@ def main() -> None:
     rows = registry.load()
     for row in rows.values():
         row.requirement = row.requirement.replace("{{", '{{ "{{" }}')  # some speak of braces
-    table = re.sub(
-        r"^\| ([A-Z]+-\d\d) \|.*$",
-        lambda found: line(registry, rows[found[1]]),
-        registry.table(),
-        flags=re.MULTILINE,
-    )
+    parts = re.split(r"(?=\n\n## )", registry.table())
+    table = "".join(part(registry, rows, each) for each in parts)
     (SOURCE / "docs" / "conformance.md").write_text(table, "utf-8")
 
 

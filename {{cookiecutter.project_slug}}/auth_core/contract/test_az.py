@@ -60,7 +60,7 @@ PLAIN_FEATURES = {
         "accept-invitation",
     )
 }
-OTHER_FEATURES = {"invitation_list", "invitation", "invitation_resend"}
+OTHER_FEATURES = {"api_key_list", "api_key", "invitation_list", "invitation", "invitation_resend"}
 GRANT_RIGHTS = {"is_staff", "is_superuser", "is_active", "groups", "user_permissions"}
 SECRET = {*GRANT_RIGHTS, "password", "last_login"}
 ROLES = ("user", "staff", "superuser")
