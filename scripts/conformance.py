@@ -36,7 +36,7 @@ def line(registry: Any, row: Any) -> str:
 
 
 def part(registry: Any, rows: dict[str, Any], text: str) -> str:
-    """Return a group of rows, each in its condition, or all in one where they share a feature's scope."""
+    """Return a group of rows, each in its condition, or all in that of the scope they share."""
     ids = re.findall(r"^\| ([A-Z]+-\d\d) \|", text, flags=re.MULTILINE)
     features = {registry.FEATURE_OF_SCOPE.get(rows[each].scope) for each in ids}
     if len(features) == 1 and None not in features:
