@@ -454,6 +454,16 @@ def test_a_key_costs_one_query(key: str, clock: Any) -> None:
     assert statements(key) == ["SELECT"]
 
 
+def test_racing_requests_write_the_use_once(key: str, clock: Any) -> None:
+    """KEY-03: whoever read the key before another one wrote it writes nothing."""
+    read_before = ApiKey.objects.get()
+    assert opens(key)
+    (used,) = ApiKey.objects.values_list("last_used_at", flat=True)
+    clock.shift(5)
+    services.note_use(read_before)
+    assert ApiKey.objects.get().last_used_at == used
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
