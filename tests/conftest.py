@@ -76,6 +76,8 @@ def _isolated(tmp_path_factory: pytest.TempPathFactory) -> None:
         "COOKIECUTTER_CONFIG": str(configuration),
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
+        # Container images forbid byte code; then each of many processes would compile Django anew.
+        "PYTHONDONTWRITEBYTECODE": "",
         "TEMPLATE_REGENERATE": "1",
     }
 
