@@ -201,9 +201,7 @@ def test_an_answer_that_cannot_be_is_refused(
 
 
 def test_s11_a_hook_that_makes_a_repository_does_no_harm(story: Story) -> None:
-    hook = story.template / "hooks" / "post_gen_project.py"
-    more = 'import subprocess\nsubprocess.run(["git", "init", "--quiet"], check=True)\n'
-    hook.write_text(more + hook.read_text())
+    story.hook('import subprocess\nsubprocess.run(["git", "init", "--quiet"], check=True)')
     story.release("1.1.0", {})
     story.release("1.2.0", {"auth_core/core.py": changed(CORE, 3, "theirs")})
     story.start(version="1.1.0")
@@ -300,8 +298,7 @@ def test_s21_a_shallow_clone_is_updated(story: Story) -> None:
 
 
 def test_s25_what_git_ignores_is_left_alone(story: Story) -> None:
-    hook = story.template / "hooks" / "post_gen_project.py"
-    hook.write_text(f"import os\nopen('.env', 'wb').write(os.urandom(9))\n{hook.read_text()}")
+    story.hook("import os\nopen('.env', 'wb').write(os.urandom(9))")
     story.release("1.1.0", {})
     story.release("1.2.0", {"docs/guide.md": "1.2.0\n"})
     story.start(version="1.1.0")
