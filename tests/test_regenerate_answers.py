@@ -70,7 +70,8 @@ def test_the_answers_of_the_last_release_are_kept_and_each_change_is_written_dow
         last = max(tags, key=lambda tag: release(tag) or ())
         old = json.loads(git(ROOT, "show", f"{last}:cookiecutter.json"))
         texts = (since(last.removeprefix("v"), text) for text in (upgrading, changelog))
-        assert [*lost(old, COOKIECUTTER), *unsaid(old, COOKIECUTTER, *texts)] == []
+        found = [*lost(old, COOKIECUTTER), *unsaid(old, COOKIECUTTER, *texts)]
+        assert found == [], "\n".join(found)
 
 
 OLD: Questions = {"a": "1", "b": ["x", "y"]}
