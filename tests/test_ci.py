@@ -20,7 +20,7 @@ import yaml
 from cookiecutter.main import cookiecutter
 
 from tests.conftest import git
-from tests.project import ROOT, SOURCE, Answers, Bake, BakedProject, run
+from tests.project import COMBINATIONS, ROOT, SOURCE, Answers, Bake, BakedProject, run
 from tests.regenerating import commit, committed
 from tests.test_docs import make_targets
 from tests.test_supply_chain import UV, osv
@@ -111,10 +111,13 @@ def test_both_forges_do_the_same_by_make(bake: Bake) -> None:
         found[ci] = {name: commands_of(job) for name, job in jobs.items()}
         targets = {line.removeprefix("make ") for each in found[ci].values() for line in each}
         assert targets <= make_targets(project.path / "Makefile")
+        texts = "".join(map(project.read, documents(project)))
+        pythons = set(re.findall(r"python(?:-version)?: ?\"?(3\.\d+)", texts))
+        assert pythons == {python for python, _ in COMBINATIONS[-1:]}
         # The update takes the same uv.
         uv = re.search(r"pip install .* ('uv.*?')", project.read("Makefile"))
         assert uv
-        assert any(uv[1] in project.read(name) for name in documents(project))
+        assert uv[1] in texts
     assert found["github"] == found["gitlab"]
     assert 'testpaths = ["auth_core"' in project.read("pyproject.toml")
 
@@ -133,6 +136,11 @@ def test_its_steps_succeed_in_order(bake: Bake, home: Path) -> None:
                 project.run("bash", "-e", "-c", command, variables=variables)
                 if number == 0:  # as the first installation does, of which the stamp is there
                     project.make("lock", home, UV)
+        (project.path / "auth_core" / "urls.py").write_text(
+            f"{project.read('auth_core/urls.py')}# Ours.\n"
+        )
+        done = project.run("make", "check", check=False, variables={"VENV": str(home)})
+        assert (done.returncode, "MODIFIED  auth_core/urls.py" in done.stdout) == (2, True)
     assert json.loads(project.read("var/sbom.json"))["bomFormat"] == "CycloneDX"
 
 
