@@ -20,13 +20,14 @@ import yaml
 from cookiecutter.main import cookiecutter
 
 from tests.conftest import git
-from tests.project import COMBINATIONS, ROOT, SOURCE, Answers, Bake, BakedProject, run
+from tests.project import COMBINATIONS, COOKIECUTTER, ROOT, SOURCE, Answers, Bake, BakedProject, run
 from tests.regenerating import commit, committed
 from tests.test_docs import make_targets
 from tests.test_supply_chain import UV, osv
 
 BIN = Path(sys.executable).parent
 SCHEMAS = {"github": "vendor.github-workflows", "gitlab": "vendor.gitlab-ci"}
+NOW, NEXT = COOKIECUTTER["_template_version"], "99.0.0"
 UPDATES = {"render", "publish", "render template update", "publish template update"}
 
 
@@ -264,18 +265,18 @@ def releases(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copy the template, and make two releases of it."""
     folder = tmp_path_factory.mktemp("releases") / "template"
     git(template, "clone", "--quiet", str(template), str(folder))
-    git(folder, "tag", "v0.1.0")
+    git(folder, "tag", f"v{NOW}")
     for name, old, new in (
-        ("cookiecutter.json", '"_template_version": "0.1.0"', '"_template_version": "0.2.0"'),
-        ("UPGRADING.md", "## 0.1.0", "## 0.2.0\n\nNothing `to` do.\n\n## 0.1.0"),
+        ("cookiecutter.json", f'version": "{NOW}"', f'version": "{NEXT}"'),
+        ("UPGRADING.md", f"## {NOW}", f"## {NEXT}\n\nNothing to do.\n\n## {NOW}"),
         (f"{SOURCE}/manage.py", "#!/usr/bin/env python", "#!/usr/bin/env python3"),
     ):
         text = (folder / name).read_text("utf-8")
         assert old in text
         (folder / name).write_text(text.replace(old, new, 1), "utf-8")
-    commit(folder, "0.2.0")
-    git(folder, "tag", "v0.2.0")
-    git(folder, "tag", "v0.3.0-rc.1")
+    commit(folder, NEXT)
+    git(folder, "tag", f"v{NEXT}")
+    git(folder, "tag", "v100.0.0-rc.1")
     return folder
 
 
@@ -283,7 +284,7 @@ def releases(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def forge(request: pytest.FixtureRequest, releases: Path, tmp_path: Path) -> Forge:
     address, answers = f"git+file://{releases}", {"ci": request.param}
     options = {"no_input": True, "output_dir": str(tmp_path), "extra_context": answers}
-    project = committed(Path(cookiecutter(address, "v0.1.0", **options)))
+    project = committed(Path(cookiecutter(address, f"v{NOW}", **options)))
     return Forge(request.param, tmp_path, project)
 
 
@@ -291,24 +292,24 @@ def forge(request: pytest.FixtureRequest, releases: Path, tmp_path: Path) -> For
 def test_a_release_becomes_a_request_once(forge: Forge) -> None:
     assert (forge.render(), forge.status) == (0, "0"), forge.log
     assert forge.publish() == 0, forge.log
-    assert forge.branches() == ["main", "regenerate/0.2.0"]
-    assert git(forge.origin, "rev-list", "--count", "main..regenerate/0.2.0").strip() == "1"
-    assert "python3" in git(forge.origin, "show", "regenerate/0.2.0:manage.py")
+    assert forge.branches() == ["main", f"regenerate/{NEXT}"]
+    assert git(forge.origin, "rev-list", "--count", f"main..regenerate/{NEXT}").strip() == "1"
+    assert "python3" in git(forge.origin, "show", f"regenerate/{NEXT}:manage.py")
     request = forge.request()
     assert request
-    assert request.pop("body").startswith("## Template 0.1.0 → 0.2.0\n")
-    assert request == {"target": "main", "title": "Template 0.1.0 → 0.2.0"}
+    assert request.pop("body").startswith(f"## Template {NOW} → {NEXT}\n")
+    assert request == {"target": "main", "title": f"Template {NOW} → {NEXT}"}
 
     # What the team has done to it since then stays, and nothing is opened again.
-    git(forge.project, "fetch", "--quiet", "origin", "regenerate/0.2.0")
+    git(forge.project, "fetch", "--quiet", "origin", f"regenerate/{NEXT}")
     git(forge.project, "checkout", "--quiet", "-b", "theirs", "FETCH_HEAD")
     commit(forge.project, "The team's work")
-    git(forge.project, "push", "--quiet", "origin", "theirs:regenerate/0.2.0")
+    git(forge.project, "push", "--quiet", "origin", f"theirs:regenerate/{NEXT}")
     theirs = git(forge.project, "rev-parse", "HEAD")
     forge.known = 1
     assert (forge.render(), forge.publish()) == (0, 0), forge.log
     assert forge.request() is None
-    assert git(forge.origin, "rev-parse", "regenerate/0.2.0") == theirs
+    assert git(forge.origin, "rev-parse", f"regenerate/{NEXT}") == theirs
 
     # Merged, there is nothing to do.
     git(forge.project, "push", "--quiet", "origin", "theirs:main")
@@ -322,7 +323,7 @@ def test_a_closed_request_was_a_no(forge: Forge) -> None:
     """On GitHub with or without its branch; on GitLab the branch is what tells."""
     forge.known = 1
     if forge.ci == "gitlab":
-        git(forge.project, "push", "--quiet", "origin", "main:regenerate/0.2.0")
+        git(forge.project, "push", "--quiet", "origin", f"main:regenerate/{NEXT}")
     before = forge.branches()
     assert (forge.render(), forge.publish()) == (0, 0), forge.log
     assert forge.branches() == before
@@ -333,10 +334,10 @@ def test_a_closed_request_was_a_no(forge: Forge) -> None:
 @pytest.mark.parametrize("forge", ["github"], indirect=True)
 def test_a_branch_without_a_request_gets_one_and_is_not_overwritten(forge: Forge) -> None:
     """As after a run that was stopped between the two; on GitLab one push does both."""
-    git(forge.project, "push", "--quiet", "origin", "main:regenerate/0.2.0")
+    git(forge.project, "push", "--quiet", "origin", f"main:regenerate/{NEXT}")
     assert (forge.render(), forge.publish()) == (0, 0), forge.log
     assert forge.request()
-    branch, main = (git(forge.origin, "rev-parse", n) for n in ("regenerate/0.2.0", "main"))
+    branch, main = (git(forge.origin, "rev-parse", n) for n in (f"regenerate/{NEXT}", "main"))
     assert branch == main
 
 
@@ -352,7 +353,7 @@ def test_conflicts_become_a_draft_whose_check_fails(forge: Forge) -> None:
     assert request
     assert "draft" in request
     assert "### Conflicts: 1\n\n- `manage.py`: " in request["body"]
-    git(forge.project, "fetch", "--quiet", "origin", "regenerate/0.2.0")
+    git(forge.project, "fetch", "--quiet", "origin", f"regenerate/{NEXT}")
     git(forge.project, "checkout", "--quiet", "FETCH_HEAD")
     checked = run(forge.project, sys.executable, ".template/check.py", check=False)
     assert (checked.returncode, "CONFLICT  manage.py" in checked.stdout) == (1, True)
