@@ -78,6 +78,7 @@ def test_what_runs_foreign_code_can_neither_write_nor_knows_a_secret(bake: Bake)
     project = bake(ci="github")
     assert [each["permissions"] for each in documents(project).values()] == [{}, {}]
     for name, job in jobs_of(project).items():
+        assert job["steps"][0]["with"] == {"persist-credentials": False}, name
         if name != "publish":
             assert job["permissions"] == {"contents": "read"}, name
             assert "secrets." not in json.dumps(job), name
