@@ -347,19 +347,37 @@ def test_a_dirty_tree_is_refused_and_untracked_files_are_not(
     assert (story.project / "notes.txt").read_text() == "mine\n"
 
 
+@pytest.mark.parametrize("words", [["--dry-run"], ["--dry-run", "--branch"]])
 def test_a_dry_run_shows_all_and_leaves_no_trace(
-    story: Story, capsys: pytest.CaptureFixture[str]
+    words: list[str], story: Story, capsys: pytest.CaptureFixture[str]
 ) -> None:
     story.start()
     story.release("1.1.0", {"docs/guide.md": changed(GUIDE, 3, "theirs")})
     before = {path for path in story.folder.rglob("*") if path.is_file()}
     index = (story.project / ".git" / "index").read_bytes()
-    assert story.update("--dry-run") == 0
+    assert story.update(*words) == 0
     out = capsys.readouterr().out
     assert "+theirs" in out
     assert "## Template 1.0.0 → 1.1.0" in out
     assert {path for path in story.folder.rglob("*") if path.is_file()} == before
     assert (story.project / ".git" / "index").read_bytes() == index
+
+
+def test_a_branch_takes_the_conflicts_too_and_the_checkout_stays(
+    story: Story, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story.start()
+    story.edit("docs/guide.md", "paragraph 3\n", "ours\n")
+    story.release("1.1.0", {"docs/guide.md": changed(GUIDE, 3, "theirs")})
+    before = snapshot(story.project)
+    assert story.update("--branch") == 1
+    out, err = capsys.readouterr()
+    assert "### Conflicts: 1" in out
+    assert "branch regenerate/1.1.0" in err
+    assert snapshot(story.project) == before
+    assert story.status() == ""
+    committed = git(story.project, "show", "regenerate/1.1.0:docs/guide.md")
+    assert ">>>>>>> template-1.1.0" in committed
 
 
 def test_the_report_has_the_notes_between_the_two_versions(
