@@ -38,6 +38,9 @@ def parser() -> argparse.ArgumentParser:
     one.set_defaults(run=run_update)
     one.add_argument("path", nargs="?", type=Path, default=Path(), metavar="PATH")
     one.add_argument("--template", metavar="URL", help="where the template is now, if it moved")
+    one.add_argument(
+        "--branch", action="store_true", help="commit on a branch of its own, conflicts included"
+    )
 
     about = "record the template in a project that has no record of it, and say what differs"
     adopt = commands.add_parser("link", help=about, description=about)
@@ -79,7 +82,8 @@ def parser() -> argparse.ArgumentParser:
 
 def run_update(options: argparse.Namespace) -> int:
     """Update one project."""
-    return tell(update(options.path, template=options.template, **given(options)), options)
+    where = {"template": options.template, "branch": options.branch}
+    return tell(update(options.path, **where, **given(options)), options)
 
 
 def run_link(options: argparse.Namespace) -> int:

@@ -72,8 +72,10 @@ def update(
         said = "\n\n".join([f"## {title}", versions, *report(changes, notes, merge, seeds)])
         outcome = Outcome(said, len(merge.conflicts), diff, f"regenerate/{new.number}")
         if branch:
-            scratch.hand_over(merge)
-            project.commit(merge.tree, outcome.branch, f"{title}\n\n{said}\n")
+            if not dry_run:
+                scratch.hand_over(merge)
+                project.commit(merge.tree, outcome.branch, f"{title}\n\n{said}\n")
+                say(f"Committed on the branch {outcome.branch}.")
             return outcome
         added = ("--diff-filter=A", "--no-renames", "--name-only", "-z")
         project.refuse_if_in_the_way(words(scratch.git("diff", *added, project.head, merge.tree)))

@@ -7,10 +7,10 @@ import subprocess
 import sys
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -50,11 +50,16 @@ def pytest_runtest_setup() -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Tell how fast the rows went, and where their time goes."""
+    """Tell how fast the rows went, where their time goes, and how the tools compare."""
     seconds, rows = defaultdict[str, float](float), set[str]()
+    compared = dict[tuple[str, str], str]()
     for report in chain.from_iterable(terminalreporter.stats.values()):
         if not isinstance(report, pytest.TestReport):
             continue
+        for name, cell in report.user_properties:
+            if name == "compared":
+                row_of_table, column, verdict = cast("tuple[str, str, str]", cell)
+                compared[row_of_table, column] = verdict
         if row := re.search(r"test_(?:variants|render)\.py::(\w+)\[(row\d+)", report.nodeid):
             seconds[row[1]] += report.duration
             rows.add(row[2])
@@ -64,18 +69,40 @@ def pytest_terminal_summary(
         longest = sorted(seconds.items(), key=lambda item: -item[1])[:5]
         shares = ", ".join(f"{name} {each / total:.0%}" for name, each in longest)
         terminalreporter.write_line(f"{len(rows)} rows, {rate:.1f} a minute: {shares}")
+    for line in table(compared) if compared else ():
+        terminalreporter.write_line(line)
+
+
+def in_order(row: str) -> tuple[int, str]:
+    """Sort S10 behind S8b, and S10b behind it."""
+    name = row.partition(":")[0]
+    return int(re.sub(r"\D", "", name)), name
+
+
+def table(cells: Mapping[tuple[str, str], str]) -> Iterator[str]:
+    """Lay out in Markdown what stands in which row, from S1 to S27, and column, ours first."""
+    columns = sorted({column for _, column in cells}, reverse=True)
+    rows = sorted({row for row, _ in cells}, key=in_order)
+    yield f"| What happened | {' | '.join(columns)} |"
+    yield f"|{'---|' * (len(columns) + 1)}"
+    for row in rows:
+        yield f"| {row} | {' | '.join(cells.get((row, column), '') for column in columns)} |"
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _isolated(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep this machine's configuration of cookiecutter and git out, and the hooks' card too."""
+    """Keep this machine's configuration of all tools out, and the hooks' card too."""
     folder = tmp_path_factory.mktemp("user")
     configuration = folder / "cookiecutter.yaml"
     configuration.write_text(f"cookiecutters_dir: {folder}\nreplay_dir: {folder}\n")
+    (folder / "copier.yaml").write_text("{}\n")
     os.environ |= {
+        "COPIER_SETTINGS_PATH": str(folder / "copier.yaml"),
         "COOKIECUTTER_CONFIG": str(configuration),
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
+        # Container images forbid byte code; then each of many processes would compile Django anew.
+        "PYTHONDONTWRITEBYTECODE": "",
         "TEMPLATE_REGENERATE": "1",
     }
 

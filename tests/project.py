@@ -102,8 +102,10 @@ class BakedProject:
     given: Answers
 
     def files(self) -> set[str]:
+        """List all but byte code, which whatever runs here leaves behind."""
         every = (path for path in self.path.rglob("*") if path.is_file())
-        return {path.relative_to(self.path).as_posix() for path in every}
+        names = {path.relative_to(self.path).as_posix() for path in every}
+        return {name for name in names if "__pycache__/" not in name}
 
     def read(self, name: str) -> str:
         return (self.path / name).read_text("utf-8")

@@ -68,18 +68,27 @@ class Story:
         **questions: Any,
     ) -> None:
         """Commit and tag a version in which some files are other ones, or gone."""
-        self.questions |= questions | {"_template_version": version}
+        self.write(files, **questions, _template_version=version)
+        notes = self.template / "UPGRADING.md"
+        before = notes.read_text() if notes.exists() else "# Upgrading\n"
+        notes.write_text(f"{before}\n## {version}\n\n{upgrading}\n")
+        commit(self.template, version)
+        git(self.template, "tag", f"v{version}")
+
+    def write(self, files: Mapping[str, str | None], **questions: Any) -> None:
+        """Change the template, and commit nothing yet; None drops a file or a question."""
+        self.questions |= questions
         for name, text in files.items():
             path = self.template / SOURCE / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True) if text is None else path.write_text(text)
         known = {name: v for name, v in self.questions.items() if v is not None}
         (self.template / "cookiecutter.json").write_text(json.dumps(known))
-        notes = self.template / "UPGRADING.md"
-        before = notes.read_text() if notes.exists() else "# Upgrading\n"
-        notes.write_text(f"{before}\n## {version}\n\n{upgrading}\n")
-        commit(self.template, version)
-        git(self.template, "tag", f"v{version}")
+
+    def hook(self, code: str) -> None:
+        """Let the template run something after each render."""
+        path = self.template / "hooks" / "post_gen_project.py"
+        path.write_text(f"{code}\n{path.read_text()}")
 
     def render(self, output: Path, version: str | None = None, **answers: Any) -> Path:
         """Render with plain cookiecutter, of a clone: it heeds no version of a local path."""

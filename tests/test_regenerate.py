@@ -201,9 +201,7 @@ def test_an_answer_that_cannot_be_is_refused(
 
 
 def test_s11_a_hook_that_makes_a_repository_does_no_harm(story: Story) -> None:
-    hook = story.template / "hooks" / "post_gen_project.py"
-    more = 'import subprocess\nsubprocess.run(["git", "init", "--quiet"], check=True)\n'
-    hook.write_text(more + hook.read_text())
+    story.hook('import subprocess\nsubprocess.run(["git", "init", "--quiet"], check=True)')
     story.release("1.1.0", {})
     story.release("1.2.0", {"auth_core/core.py": changed(CORE, 3, "theirs")})
     story.start(version="1.1.0")
@@ -300,8 +298,7 @@ def test_s21_a_shallow_clone_is_updated(story: Story) -> None:
 
 
 def test_s25_what_git_ignores_is_left_alone(story: Story) -> None:
-    hook = story.template / "hooks" / "post_gen_project.py"
-    hook.write_text(f"import os\nopen('.env', 'wb').write(os.urandom(9))\n{hook.read_text()}")
+    story.hook("import os\nopen('.env', 'wb').write(os.urandom(9))")
     story.release("1.1.0", {})
     story.release("1.2.0", {"docs/guide.md": "1.2.0\n"})
     story.start(version="1.1.0")
@@ -350,19 +347,37 @@ def test_a_dirty_tree_is_refused_and_untracked_files_are_not(
     assert (story.project / "notes.txt").read_text() == "mine\n"
 
 
+@pytest.mark.parametrize("words", [["--dry-run"], ["--dry-run", "--branch"]])
 def test_a_dry_run_shows_all_and_leaves_no_trace(
-    story: Story, capsys: pytest.CaptureFixture[str]
+    words: list[str], story: Story, capsys: pytest.CaptureFixture[str]
 ) -> None:
     story.start()
     story.release("1.1.0", {"docs/guide.md": changed(GUIDE, 3, "theirs")})
     before = {path for path in story.folder.rglob("*") if path.is_file()}
     index = (story.project / ".git" / "index").read_bytes()
-    assert story.update("--dry-run") == 0
+    assert story.update(*words) == 0
     out = capsys.readouterr().out
     assert "+theirs" in out
     assert "## Template 1.0.0 → 1.1.0" in out
     assert {path for path in story.folder.rglob("*") if path.is_file()} == before
     assert (story.project / ".git" / "index").read_bytes() == index
+
+
+def test_a_branch_takes_the_conflicts_too_and_the_checkout_stays(
+    story: Story, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story.start()
+    story.edit("docs/guide.md", "paragraph 3\n", "ours\n")
+    story.release("1.1.0", {"docs/guide.md": changed(GUIDE, 3, "theirs")})
+    before = snapshot(story.project)
+    assert story.update("--branch") == 1
+    out, err = capsys.readouterr()
+    assert "### Conflicts: 1" in out
+    assert "branch regenerate/1.1.0" in err
+    assert snapshot(story.project) == before
+    assert story.status() == ""
+    committed = git(story.project, "show", "regenerate/1.1.0:docs/guide.md")
+    assert ">>>>>>> template-1.1.0" in committed
 
 
 def test_the_report_has_the_notes_between_the_two_versions(

@@ -16,7 +16,7 @@ from cookiecutter.main import cookiecutter
 
 from regenerate.cli import main
 from tests.conftest import git
-from tests.project import QUESTIONS, SOURCE, Bake
+from tests.project import QUESTIONS, SOURCE, Bake, run
 from tests.regenerating import commit, committed, snapshot
 from tests.variants import VARIANTS
 
@@ -106,70 +106,144 @@ def test_a_kill_at_any_moment_leaves_all_or_nothing(number: int, project: Path) 
     assert snapshot(project) == after
 
 
-def test_a_teams_work_survives_an_update_across_two_versions(
-    template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """At every extension point, with auth_core/ moved as a whole."""
-    source = tmp_path / "template"
-    git(tmp_path, "clone", "--quiet", str(template), str(source))
-    git(source, "tag", "v0.1.0")
-    render(source, tmp_path, "v0.1.0")
-    project = committed(tmp_path / "my-api")
+# What a team does at each extension point: a text of a file is replaced, or a file is written.
+EDITS = [
+    (
+        "users/models.py",
+        "    objects: ",
+        '    nickname = models.CharField(max_length=40, default="", blank=True)\n\n    objects: ',
+    ),
+    ("users/serializers.py", "Meta.fields,)", 'Meta.fields, "nickname")'),
+    (
+        "config/urls.py",
+        "import URLPattern, URLResolver",
+        "import URLPattern, URLResolver, include, path",
+    ),
+    (
+        "config/urls.py",
+        '# path("api/orders/", include("orders.urls"))',
+        'path("shop/", include("shop.urls"))',
+    ),
+    ("pyproject.toml", "    # Yours.\n", '    # Yours.\n    "sqlparse>=0.5",\n'),
+    (
+        "pyproject.toml",
+        'testpaths = ["auth_core"',
+        'pythonpath = ["src"]\ntestpaths = ["src/auth_core"',
+    ),
+    (
+        "manage.py",
+        'if __name__ == "__main__":\n',
+        'if __name__ == "__main__":\n    sys.path.append("src")\n',
+    ),
+    ("README.md", "# My API\n", "# Our shop\n"),
+]
+FILES = {
+    "config/settings_team.py": (
+        "from auth_core.settings import INSTALLED_APPS\n\n"
+        'INSTALLED_APPS += ["shop"]\n'
+        "USE_THOUSAND_SEPARATOR = True\n"
+    ),
+    "users/migrations/0002_user_nickname.py": (
+        "from django.db import migrations, models\n\n\n"
+        "class Migration(migrations.Migration):\n"
+        '    dependencies = [("users", "0001_initial")]\n'
+        "    operations = [\n"
+        "        migrations.AddField(\n"
+        '            "user", "nickname", models.CharField(blank=True, default="", max_length=40)\n'
+        "        )\n"
+        "    ]\n"
+    ),
+    "shop/__init__.py": "",
+    "shop/urls.py": (
+        "from django.urls import path\n"
+        "from rest_framework.response import Response\n"
+        "from rest_framework.views import APIView\n\n\n"
+        "class Shop(APIView):\n"
+        "    def get(self, request):\n"
+        '        return Response({"buyer": request.user.nickname})\n\n\n'
+        'urlpatterns = [path("", Shop.as_view())]\n'
+    ),
+    "tests/test_shop.py": (
+        "def test_a_buyer_has_a_nickname(api, account):\n"
+        '    assert api.get("/shop/").status == 401\n'
+        "    client = account.log_in()\n"
+        '    assert client.patch("rest_user_details", {"nickname": "Ann"}).status == 200\n'
+        '    assert client.get("/shop/").body == {"buyer": "Ann"}\n'
+    ),
+}
 
-    def append(folder: Path, name: str, text: str) -> None:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text((path.read_text("utf-8") if path.exists() else "") + text, "utf-8")
 
-    for name in ("users/models.py", "users/serializers.py", "config/settings_team.py"):
-        append(project, name, "\nOURS = 1\n")
-    append(project, "users/migrations/0002_field.py", "OURS = 1\n")
-    append(project, "shop/apps.py", "OURS = 1\n")
-    append(project, "config/urls.py", "\nOURS = 1\n")
-    for name, old, new in (
-        ("README.md", "# My API\n", "# Our shop\n"),
-        ("pyproject.toml", "[dependency-groups]\n", "# ours\n[dependency-groups]\n"),
-    ):
+def customise(project: Path) -> None:
+    """Work as a team does, with auth_core/ moved as a whole."""
+    for name, old, new in EDITS:
         text = (project / name).read_text("utf-8")
-        assert old in text
+        assert old in text, name
         (project / name).write_text(text.replace(old, new, 1), "utf-8")
+    for name, text in FILES.items():
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).write_text(text, "utf-8")
     (project / "src").mkdir()
     git(project, "mv", "auth_core", "src/auth_core")
     git(project, "rm", "--quiet", "docs/asvs.md")
     commit(project, "The team's work")
 
-    for number in (2, 3):
-        questions = json.loads((source / "cookiecutter.json").read_text("utf-8"))
-        questions["_template_version"] = f"0.{number}.0"
-        (source / "cookiecutter.json").write_text(json.dumps(questions))
-        append(source, f"{SOURCE}/auth_core/urls.py", f"\n# {number}\n")
-        append(source, f"{SOURCE}/auth_core/http/new{number}.py", "")
-        append(source, f"{SOURCE}/users/models.py", f"\n# {number}\n")
-        append(source, f"{SOURCE}/Makefile", f"\n# {number}\n")
-        commit(source, f"0.{number}.0")
-        git(source, "tag", f"v0.{number}.0")
+
+def release(source: Path, version: str) -> None:
+    """Release a version that adds a line to files of all rooms, and a new module."""
+    questions = json.loads((source / "cookiecutter.json").read_text("utf-8"))
+    questions["_template_version"] = version
+    (source / "cookiecutter.json").write_text(json.dumps(questions))
+    for name in ("auth_core/urls.py", "users/models.py", "config/settings_team.py", "Makefile"):
+        with (source / SOURCE / name).open("a") as file:
+            file.write(f"\n# {version}\n")
+    (source / SOURCE / "auth_core" / "http" / f"new{version[2]}.py").touch()
+    commit(source, version)
+    git(source, "tag", f"v{version}")
+
+
+@pytest.mark.slow
+def test_a_teams_work_survives_an_update_across_two_versions(
+    template: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At every extension point; and the project still works."""
+    source = tmp_path / "template"
+    git(tmp_path, "clone", "--quiet", str(template), str(source))
+    git(source, "tag", "v0.1.0")
+    render(source, tmp_path, "v0.1.0")
+    project = committed(tmp_path / "my-api")
+    customise(project)
+    release(source, "0.2.0")
+    release(source, "0.3.0")
 
     team = ("users", "tests", "shop", "config")
     mine = {n: b for n, b in snapshot(project).items() if n.startswith(team)}
-    given = words({"access_token_minutes": "5", "token_delivery": "both"})
-    assert main(["update", str(project), "--template", str(source), *given]) == 0
+    given = {"access_token_minutes": "5", "token_delivery": "both"}
+    assert main(["update", str(project), "--template", str(source), *words(given)]) == 0
     assert "`users/models.py` is yours and stays" in capsys.readouterr().out
     after = snapshot(project)
     assert {n: b for n, b in after.items() if n.startswith(team)} == mine
     assert "docs/asvs.md" not in after
     assert after["README.md"].startswith(b"# Our shop\n")
-    assert after["Makefile"].endswith(b"# 2\n\n# 3\n")
-    assert b"# ours\n[dependency-groups]" in after["pyproject.toml"]
+    assert after["Makefile"].endswith(b"# 0.2.0\n\n# 0.3.0\n")
+    assert b"sqlparse" in after["pyproject.toml"]
 
-    fresh = render(
-        source, tmp_path / "fresh", "v0.3.0", access_token_minutes="5", token_delivery="both"
-    )
+    fresh = render(source, tmp_path / "fresh", "v0.3.0", **given)
     owned = {n: b for n, b in snapshot(committed(fresh)).items() if n.startswith("auth_core/")}
     assert "auth_core/http/new3.py" in owned
     moved = {n.removeprefix("src/"): b for n, b in after.items() if n.startswith("src/auth_core/")}
     assert moved == owned
     commit(project, "Updated")
     assert main(["check", str(project)]) == 0
+
+    python = home / "bin" / "python"
+    run(project, python, "-m", "auth_core.secrets_file", ".env", variables={"PYTHONPATH": "src"})
+    run(project, python, "manage.py", "check", "--fail-level", "WARNING")
+    run(project, python, "manage.py", "makemigrations", "--check", "--dry-run")
+    contract = "src/auth_core/contract"
+    files = ("test_life_of_a_user.py", "test_rev.py", "test_cfg.py")
+    paths = ("tests", "users", *(f"{contract}/{name}" for name in files))
+    done = run(project, python, "-m", "pytest", "-q", "-p", "no:xdist", "-m", "not slow", *paths)
+    assert " passed" in done.stdout
 
 
 def render(source: Path, output: Path, tag: str, **answers: str) -> Path:

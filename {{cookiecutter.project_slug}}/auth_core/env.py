@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import ParseResult, parse_qsl, unquote, urlparse
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+# Where manage.py is: a team may have moved this package, to src/ for example.
+BASE_DIR = next(
+    folder for folder in Path(__file__).resolve().parents if (folder / "manage.py").is_file()
+)
 
 # Nothing waits longer than this for the database (ASVS 13.1.3): what would is answered with 503.
 CONNECT_SECONDS = 2  # the least that libpq takes

@@ -370,6 +370,6 @@ def mailbox() -> list[Any]:
 
 @pytest.fixture
 def clock() -> Iterator[time_machine.Traveller]:
-    """A clock that the test moves: `clock.shift(seconds)`."""
-    with time_machine.travel(datetime.datetime.now(datetime.UTC), tick=True) as traveller:
+    """A clock that stands until the test moves it: `clock.shift(seconds)`."""
+    with time_machine.travel(datetime.datetime.now(datetime.UTC), tick=False) as traveller:
         yield traveller

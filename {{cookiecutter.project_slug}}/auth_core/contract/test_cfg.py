@@ -9,6 +9,7 @@ import smtplib
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
             monkeypatch.delenv(name, raising=False)
             if value is not None:
                 monkeypatch.setenv(name, value)
-        path = env.BASE_DIR / "auth_core" / "settings.py"
+        path = Path(env.__file__).with_name("settings.py")
         spec = importlib.util.spec_from_file_location("auth_core.settings_again", path)
         assert spec
         assert spec.loader

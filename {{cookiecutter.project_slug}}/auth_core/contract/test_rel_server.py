@@ -302,7 +302,7 @@ def test_a_flood_of_logins_leaves_room_for_the_others(
         with ThreadPoolExecutor(flood) as pool:
             running = [pool.submit(load.repeat, "attack", attack) for _ in range(flood)]
             begin = load.wait_for(1, {"attack"}, succeeded=False)
-            reads = []
+            reads: list[float] = []
             while len(reads) < 5 or not hashed(load, begin):
                 before = time.monotonic()
                 assert before < begin + 60

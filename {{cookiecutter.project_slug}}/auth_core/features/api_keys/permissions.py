@@ -27,7 +27,9 @@ class HasScope(IsAuthenticated):
         if not isinstance(request.auth, ApiKey):
             return True
         scope = self.read if request.method in SAFE_METHODS else self.write
-        self.message = _("The API key lacks the scope for this: %s.") % (scope or "-")
+        self.message = _("No API key may do this.")
+        if scope:
+            self.message = _("The API key lacks the scope for this: %s.") % scope
         return scope in request.auth.scopes
 
 

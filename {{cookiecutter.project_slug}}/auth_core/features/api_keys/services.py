@@ -84,12 +84,12 @@ def revoke(chosen: Any, reason: str, request: HttpRequest | None = None) -> int:
 def end_if_deactivated(instance: Any, **kwargs: Any) -> None:
     """End a deactivated user's keys for good, after every save: reactivation revives none (ASVS 7.4.2)."""
     if not instance.is_active:
-        revoke(ApiKey.objects.filter(user=instance.pk), "deactivated")
+        revoke(ApiKey.objects.live().filter(user=instance.pk), "deactivated")
 
 
 def end_of_recovered(user: Any, request: HttpRequest, **kwargs: Any) -> None:
     """End the keys of an account that its owner took back: a thief may have made one."""
-    revoke(ApiKey.objects.filter(user=user.pk), "recovered", request)
+    revoke(ApiKey.objects.live().filter(user=user.pk), "recovered", request)
 
 
 def purge(now: datetime) -> int:
