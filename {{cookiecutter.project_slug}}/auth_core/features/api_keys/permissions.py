@@ -27,9 +27,8 @@ class HasScope(IsAuthenticated):
         if not isinstance(request.auth, ApiKey):
             return True
         scope = self.read if request.method in SAFE_METHODS else self.write
-        self.message = _("No API key may do this.")
-        if scope:
-            self.message = _("The API key lacks the scope for this: %s.") % scope
+        lacks = _("The API key lacks the scope for this: %s.") % scope
+        self.message = lacks if scope else str(_("No API key may do this."))
         return scope in request.auth.scopes
 
 

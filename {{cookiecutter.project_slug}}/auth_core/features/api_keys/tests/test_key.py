@@ -347,6 +347,7 @@ def test_without_a_scope_for_it_no_key_writes(key: str, session: Api) -> None:
     assert holder(key).get("reports").status == 200
     refused = holder(key).post("reports")
     assert (refused.status, refused.code) == (403, "insufficient_scope")
+    assert refused.body["detail"] == "No API key may do this."
     assert session.post("reports").status == 200
 
 
