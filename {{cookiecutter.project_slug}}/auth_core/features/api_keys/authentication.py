@@ -25,7 +25,7 @@ def sent_key(request: Request) -> str | None:
             name, _colon, password = base64.b64decode(rest, validate=True).decode().partition(":")
         except ValueError:
             return None
-        return name if keys.FORM.fullmatch(name) and not password else None
+        return name if keys.is_meant(name) and not password else None
     return None
 
 

@@ -21,9 +21,8 @@ ALPHABET = string.ascii_letters + string.digits
 # 62 ** 43 > 2 ** 256
 SECRET_LENGTH = 43
 # Any prefix: a project that is renamed keeps its keys.
-FORM = re.compile(
-    rf"([a-z][a-z0-9_]*_([0-9a-f]{{32}})_([A-Za-z0-9]{{{SECRET_LENGTH}}}))([0-9a-f]{{8}})"
-)
+BEGINNING = r"[a-z][a-z0-9_]*_([0-9a-f]{32})_"
+FORM = re.compile(rf"({BEGINNING}([A-Za-z0-9]{{{SECRET_LENGTH}}}))([0-9a-f]{{8}})")
 
 
 class SentKey(NamedTuple):
@@ -42,6 +41,11 @@ def make(key_id: UUID) -> tuple[str, str]:
     secret = "".join(secrets.choice(ALPHABET) for _ in range(SECRET_LENGTH))
     text = f"{prefix_of(key_id)}_{secret}"
     return f"{text}{_checksum(text)}", _hash(secret)
+
+
+def is_meant(text: str) -> bool:
+    """Say whether a text is a key, or was one before it was cut off or mistyped."""
+    return bool(re.match(BEGINNING, text))
 
 
 def parse(text: str) -> SentKey | None:

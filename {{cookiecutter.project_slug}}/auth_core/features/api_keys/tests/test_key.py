@@ -259,24 +259,9 @@ def test_a_key_elsewhere_is_none(key: str) -> None:
     assert (as_token.status, as_token.code) == (401, "token_not_valid")
 
 
-@pytest.mark.parametrize(
-    "junk",
-    [
-        "",
-        " ",
-        "x",
-        "Ünïcödé",
-        "{key} {key}",
-        "{key}x",
-        "{key}\x00",
-        "a" * 5000,
-        "=",
-        "_" * 90,
-    ],
-)
-def test_what_is_no_key_is_401(junk: str, key: str) -> None:
+@pytest.mark.parametrize("text", ["", " ", "x", "Ünïcödé", "a" * 5000, "=", "_" * 90, "a_b_c"])
+def test_what_is_no_key_is_401(text: str) -> None:
     """KEY-02: whatever stands behind the scheme; and other Basic credentials are nobody's key."""
-    text = junk.format(key=key)
     answer = sender(f"Api-Key {text}").get("orders")
     assert (answer.status, answer.code) == (401, "key_not_valid")
     assert answer.headers["WWW-Authenticate"] == 'Api-Key realm="api"'
@@ -293,9 +278,11 @@ def test_what_is_no_key_is_401(junk: str, key: str) -> None:
         assert answer.headers["WWW-Authenticate"].startswith(policy.AUTH_HEADER_TYPE)
 
 
-def test_a_mistyped_key_is_told_so_either_way(key: str) -> None:
-    """KEY-02: what has the form of a key is taken for one, as a user name, too."""
-    for credentials in (f"Api-Key x{key}", basic(f"x{key}")):
+@pytest.mark.parametrize("change", ["x{}", "{}x", "{:.60}", "{0} {0}", "{}\x00", "{}é"])
+def test_a_mistyped_key_is_told_so_either_way(change: str, key: str) -> None:
+    """KEY-02: what begins like a key is taken for one, as a user name, too."""
+    text = change.format(key)
+    for credentials in (f"Api-Key {text}", basic(text)):
         answer = sender(credentials).get("orders")
         assert (answer.status, answer.code) == (401, "key_not_valid")
         assert answer.headers["WWW-Authenticate"] == 'Api-Key realm="api"'
