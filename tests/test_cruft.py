@@ -11,6 +11,8 @@ import pytest
 from tests.conftest import git
 from tests.project import PRESETS, Completed, run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(
     params=[{}, PRESETS["tutorial"], {"project_name": "O'Brien & Söhne 🚀"}],

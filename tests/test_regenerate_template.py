@@ -20,12 +20,13 @@ from tests.project import QUESTIONS, SOURCE, Bake, run
 from tests.regenerating import commit, committed, snapshot
 from tests.variants import VARIANTS
 
+pytestmark = pytest.mark.slow
+
 # The other transitions and moments are tried at night: TRANSITIONS=60.
 SOME = int(os.environ.get("TRANSITIONS", "9"))
 PAIRS = list(permutations(VARIANTS, 2))
 TRANSITIONS = [
-    pytest.param(old, new, id=f"{old} to {new}", marks=[pytest.mark.slow] if number else [])
-    for number, (old, new) in enumerate(PAIRS[:: len(PAIRS) // SOME])
+    pytest.param(old, new, id=f"{old} to {new}") for old, new in PAIRS[:: len(PAIRS) // SOME]
 ]
 
 
@@ -72,10 +73,7 @@ def test_answers_that_cannot_work_are_refused_in_the_templates_words(
     assert git(project, "status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize(
-    "number",
-    [pytest.param(n, marks=[pytest.mark.slow] if n else []) for n in range(0, 20, -(-60 // SOME))],
-)
+@pytest.mark.parametrize("number", range(0, 20, -(-60 // SOME)))
 def test_a_kill_at_any_moment_leaves_all_or_nothing(number: int, project: Path) -> None:
     """At moments spread over the whole run; the last step goes on by itself, and to its end."""
     command = [sys.executable, "-m", "regenerate", "update", str(project), "--dry-run"]
@@ -201,7 +199,6 @@ def release(source: Path, version: str) -> None:
     git(source, "tag", f"v{version}")
 
 
-@pytest.mark.slow
 def test_a_teams_work_survives_an_update_across_two_versions(
     template: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
