@@ -11,7 +11,13 @@ from tests.variants import ROWS
 
 @pytest.mark.parametrize(
     "answers",
-    [{}, {"token_delivery": "both"}, {"breached_passwords": False}, {"api_keys": True}],
+    [
+        {},
+        {"token_delivery": "both"},
+        {"breached_passwords": False},
+        {"mfa": "none"},
+        {"api_keys": True},
+    ],
     ids=str,
 )
 def test_the_table_is_what_the_tests_claim(bake: Bake, answers: dict[str, Any]) -> None:

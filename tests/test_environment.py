@@ -13,6 +13,7 @@ pytestmark = pytest.mark.slow
 SECRETS = {
     "SECRET_KEY": secrets.token_urlsafe(64),
     "AUTH_SIGNING_KEYS": f"HS256:{secrets.token_urlsafe(32)}",
+    "MFA_ENCRYPTION_KEYS": f"{secrets.token_urlsafe(32)}=",
 }
 BAD = [
     ("EMAIL_URL", "nonsense"),
@@ -34,12 +35,13 @@ BAD = [
     ("SECRET_KEY", "django-insecure-" + "x" * 50),
     ("AUTH_SIGNING_KEYS", "HS256:c2hvcnQ"),
     ("AUTH_SIGNING_KEYS", "none:" + "A" * 43),
+    ("MFA_ENCRYPTION_KEYS", "c2hvcnQ="),
     ("FRONTEND_URL", "app.example.com"),
     ("CORS_ALLOWED_ORIGINS", "app.example.com"),
     ("ALLOWED_HOSTS", "*"),
     ("TRUSTED_PROXIES", "one"),
 ]
-NEEDED = ["SECRET_KEY", "AUTH_SIGNING_KEYS", "ALLOWED_HOSTS", "EMAIL_URL", "FRONTEND_URL"]
+NEEDED = [*SECRETS, "ALLOWED_HOSTS", "EMAIL_URL", "FRONTEND_URL"]
 
 
 @pytest.fixture(scope="module")

@@ -43,6 +43,8 @@ TRACES: dict[str, dict[str, list[Any]]] = {
     "cookies.txt": {"token_delivery": ["cookie"]},
     "api-key": {"api_keys": [True]},
     "jwks": {"signing_algorithm": ["EdDSA", "ES256", "RS256"]},
+    "totp": {"mfa": ["totp"]},
+    "qrcode": {"mfa": ["totp"]},
     "tutorial": {"tutorial_contract": [True]},
     ".github/workflows": {"ci": ["github"]},
     ".gitlab-ci.yml": {"ci": ["gitlab"]},

@@ -4,7 +4,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from auth_core import policy
+from auth_core import features, policy
 from auth_core.sessions.keys import Key
 
 HEADER = "# Secrets and addresses of this machine: ignored by git, never overwritten. See .env.example.\n"
@@ -12,7 +12,12 @@ HEADER = "# Secrets and addresses of this machine: ignored by git, never overwri
 
 def new_secrets() -> str:
     signing_key = Key.generate(policy.SIGNING_ALGORITHM)
-    return f"SECRET_KEY={secrets.token_urlsafe(64)}\nAUTH_SIGNING_KEYS={signing_key}\n"
+    made = {
+        "SECRET_KEY": secrets.token_urlsafe(64),
+        "AUTH_SIGNING_KEYS": str(signing_key),
+        **features.new_secrets(),
+    }
+    return "".join(f"{name}={value}\n" for name, value in made.items())
 
 
 def main(target: str) -> None:

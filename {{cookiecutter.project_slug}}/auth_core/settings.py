@@ -283,6 +283,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 TOKEN_DELIVERY = "auth_core.sessions.delivery.HeaderDelivery"
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=policy.ACCESS_TOKEN_MINUTES)
 REFRESH_TOKEN_LIFETIME = timedelta(days=policy.REFRESH_TOKEN_DAYS)
+# Dotted paths of functions(session, request) that refuse by raising: one that was just begun, of which
+# nothing then is left; the requests of one that lives.
+SESSION_GATES: list[str] = []
+SESSION_RESTRICTIONS: list[str] = []
 
 # "ALGORITHM:base64url", comma-separated: the first signs, all verify. Never the SECRET_KEY.
 AUTH_SIGNING_KEYS = env.read_list("AUTH_SIGNING_KEYS")

@@ -34,7 +34,7 @@ CHAPTERS = (
 )
 LEVELS = ("L1", "L2", "L3")
 # What the rows of a later version (LATER_SCOPES) wait for.
-FEATURES = {"mfa": "a second factor", "social": "logins at other providers"}
+FEATURES = {"social": "logins at other providers"}
 # Each result: its heading, which is also its column in the count, and what it means.
 RESULTS = {
     "met": (
@@ -105,9 +105,11 @@ def judge(carrying: list[Row], built: list[Row], condition: str) -> tuple[str, s
     untested = [row.id for row in built if row.is_due and not row.tests and not row.not_applicable]
     if untested:
         return "later", f"tests of {' '.join(untested)}"
+    if condition:
+        return "chosen", condition
     if all(row.not_applicable for row in built):
         return "absent", built[0].not_applicable
-    return ("chosen" if condition else "met"), condition
+    return "met", ""
 
 
 def statement() -> str:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from django.db import connection
 
-from auth_core import policy
+from auth_core import features, policy
 from auth_core.env import BASE_DIR
 from auth_core.sessions.keys import Key
 
@@ -26,6 +26,7 @@ PRODUCTION = {
     "DJANGO_ENV": "production",
     "SECRET_KEY": secrets.token_urlsafe(64),
     "AUTH_SIGNING_KEYS": str(Key.generate(policy.SIGNING_ALGORITHM)),
+    **features.new_secrets(),
     "ALLOWED_HOSTS": "api.example.com",
     "FRONTEND_URL": "https://app.example.com",
     "DATABASE_URL": "sqlite:///var/production.sqlite3"

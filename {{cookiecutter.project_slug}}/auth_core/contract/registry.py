@@ -16,12 +16,16 @@ from pathlib import Path
 CORE = Path(__file__).parent.parent
 IDS = re.compile(r"\A((?:[A-Z]{2,4}-\d\d(?:, )?)+):")
 # Groups whose feature does not exist in this version of the template.
-LATER = {"MFA", "SOC"}
-LATER_SCOPES = {"mfa", "social"}
+LATER = {"SOC"}
+LATER_SCOPES = {"social"}
 # Which feature's folder holds the tests of a scope.
-FEATURE_OF_SCOPE = {"cookie": "cookies", "apikey": "api_keys"}
+FEATURE_OF_SCOPE = {"apikey": "api_keys", "cookie": "cookies", "mfa": "mfa"}
 # Rows that are due either way: a feature's tests prove them, and without it they cannot apply.
-FEATURE_OF_ROW = {"PWD-07": "breached_passwords", "PWD-08": "breached_passwords"}
+FEATURE_OF_ROW = {
+    "PWD-07": "breached_passwords",
+    "PWD-08": "breached_passwords",
+    "CRY-07": "mfa",
+}
 
 INTRODUCTION = """# Conformance
 

@@ -80,8 +80,8 @@ NOTICES = {
 def test_the_user_is_told(account: Account, mailbox: list[Any], act: Any, words: str) -> None:
     """ACC-06: by mail to the address of before, once, with where it came from, in plain words.
 
-    A login from a new device is proved by THR; second factors, keys and social logins come with
-    their features.
+    A login from a new device is proved by THR, a second factor by MFA; keys and social logins come
+    with their features.
     """
     client, other = account.log_in(), account.log_in()
     assert other.is_alive

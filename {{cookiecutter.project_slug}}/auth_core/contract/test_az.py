@@ -10,15 +10,19 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, path, reverse
-from rest_framework.permissions import IsAdminUser
+from rest_framework import serializers
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.permissions import IsAdminUser, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from auth_core import policy, urls
 from auth_core.accounts.serializers import UserDetailsSerializer
+from auth_core.audit.models import AuditEvent
 from auth_core.contract.marks import admin_is_here
 from auth_core.contract.permissions import explicit_permissions, rows
+from auth_core.sessions.models import AuthSession
 from auth_core.testing import OTHER_PASSWORD, PASSWORD, Account, Api, registration
 from users.serializers import UserSerializer
 
@@ -48,7 +52,7 @@ PLAIN = {"health_live", "health_ready"} | (
     {"jwks"} if policy.SIGNING_ALGORITHM != "HS256" else set()
 )
 # Names of features that may be there.
-PUBLIC_FEATURES = {"tutorial_refresh"}
+PUBLIC_FEATURES = {"tutorial_refresh", "mfa_verify"}
 PLAIN_FEATURES = {
     f"account/{page}"
     for page in (
@@ -60,7 +64,17 @@ PLAIN_FEATURES = {
         "accept-invitation",
     )
 }
-OTHER_FEATURES = {"api_key_list", "api_key", "invitation_list", "invitation", "invitation_resend"}
+OTHER_FEATURES = {
+    "api_key_list",
+    "api_key",
+    "invitation_list",
+    "invitation",
+    "invitation_resend",
+    "mfa_status",
+    "mfa_totp_activate",
+    "mfa_totp_deactivate",
+    "mfa_recovery_codes_regenerate",
+}
 GRANT_RIGHTS = {"is_staff", "is_superuser", "is_active", "groups", "user_permissions"}
 SECRET = {*GRANT_RIGHTS, "password", "last_login"}
 ROLES = ("user", "staff", "superuser")
@@ -75,6 +89,20 @@ class StaffView(APIView):
         return Response({})
 
 
+class CouponSerializer(serializers.Serializer):
+    code = serializers.CharField(max_length=4)
+
+
+class CouponView(APIView):
+    """Stands for an endpoint with a field that is called as an error's own member is."""
+
+    permission_classes = (IsAuthenticated,)
+
+    def post(self, request: Request) -> Response:
+        CouponSerializer(data=request.data).is_valid(raise_exception=True)
+        return Response({})
+
+
 class DefaultView(APIView):
     """Stands for an endpoint whose author forgot to say who may call it."""
 
@@ -85,6 +113,7 @@ class DefaultView(APIView):
 # For tests that name this module as their URLconf.
 urlpatterns = [
     path("for-staff/", StaffView.as_view(), name="for_staff"),
+    path("coupons/", CouponView.as_view(), name="coupons"),
     path("forgotten/", DefaultView.as_view(), name="forgotten"),
     *urls.urlpatterns,
 ]
@@ -162,6 +191,51 @@ def test_a_forgotten_permission_asks_for_a_login(api: Api, account: Account) -> 
     """AZ-01: a view without a permission of its own is for users."""
     assert api.get("forgotten").status == 401
     assert account.log_in().get("forgotten").status == 200
+
+
+@pytest.mark.inside
+@pytest.mark.urls(__name__)
+def test_a_field_may_be_called_code(account: Account) -> None:
+    """AZ-01: the error's `code` stays one for programs, and `codes` names the field."""
+    answer = account.log_in().post("coupons", {"code": "12345"})
+    assert (answer.status, answer.code) == (400, "max_length")
+    assert answer.body["codes"] == {"code": ["max_length"]}
+    assert len(answer.body["non_field_errors"]) == 1
+
+
+def refuse(session: AuthSession, request: Any) -> None:
+    """Stands for a gate or a restriction of a feature or of the team."""
+    raise PermissionDenied("Not today.", code="not_today")
+
+
+def test_a_gate_leaves_nothing_of_a_session(account: Account, settings: Any, mailbox: Any) -> None:
+    """AZ-01: whoever begins it, at login or registration: no row, no event, no last login, no account."""
+    settings.SESSION_GATES = [f"{__name__}.refuse"]
+    answer = Api().post("rest_login", account.credentials)
+    assert (answer.status, answer.code) == (403, "not_today")
+    assert not answer.cookies
+    assert not AuthSession.objects.exists()
+    assert not AuditEvent.objects.filter(event="authn_login_success").exists()
+    account.user.refresh_from_db()
+    assert account.user.last_login is None
+    if policy.REGISTRATION == "open" and policy.EMAIL_VERIFICATION != "mandatory":
+        assert Api().post("rest_register", registration()).code == "not_today"
+        assert get_user_model().objects.count() == 1
+        assert not mailbox
+
+
+def test_a_restriction_meets_every_request(account: Account, settings: Any) -> None:
+    """AZ-01: and token/verify, which speaks for other services; logging out stays possible."""
+    client = account.log_in()
+    settings.SESSION_RESTRICTIONS = [f"{__name__}.refuse"]
+    for name in ("rest_user_details", "session_list", "user_export"):
+        answer = client.get(name)
+        assert (answer.status, answer.code) == (403, "not_today")
+    if not client.by_cookie:
+        assert Api().post("token_verify", {"token": client.access}).code == "not_today"
+    assert client.post("rest_logout").status == 200
+    settings.SESSION_RESTRICTIONS = []
+    assert not client.is_alive
 
 
 # What each role gets: nobody, another user, one with every right if that differs, and the owner.

@@ -24,7 +24,7 @@ from django.core import signing
 from django.core.management import CommandError, call_command
 from rest_framework_simplejwt.settings import api_settings
 
-from auth_core import env, policy, secrets_file
+from auth_core import env, features, policy, secrets_file
 from auth_core import settings as project_settings
 from auth_core.sessions.keys import Key, KeyRing, decode, encode, key_ring
 from auth_core.sessions.models import AuthSession
@@ -38,11 +38,6 @@ from auth_core.testing import (
     header_of,
     link_secrets,
 )
-
-NOT_APPLICABLE: dict[str, str] = {
-    "CRY-07": "this version encrypts nothing at rest: passwords are hashed, tokens are not stored, and "
-    "no second factor or provider token exists yet; the row is due with the first field that needs it",
-}
 
 pytestmark = [pytest.mark.django_db, pytest.mark.inside]
 
@@ -498,7 +493,8 @@ def test_secrets_are_random_enough() -> None:
 def test_new_secrets_are_new_and_long() -> None:
     """CRY-04: each run makes other secrets: 512 bit of SECRET_KEY, and a key of the policy's algorithm."""
     runs = [dict(line.split("=", 1) for line in secrets_file.new_secrets().split()) for _n in "12"]
-    assert [list(run) for run in runs] == [["SECRET_KEY", "AUTH_SIGNING_KEYS"]] * 2
+    names = ["SECRET_KEY", "AUTH_SIGNING_KEYS", *features.new_secrets()]
+    assert [list(run) for run in runs] == [names] * 2
     for name in runs[0]:
         assert runs[0][name] != runs[1][name]
     for run in runs:
@@ -607,7 +603,7 @@ def test_every_installation_has_its_own_secrets(tmp_path: Path) -> None:
         secrets_file.main(str(file))
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     lines = [set(file.read_text(encoding="utf-8").splitlines()[1:]) for file in (first, second)]
-    assert [len(names) for names in lines] == [2, 2]
+    assert [len(names) for names in lines] == [2 + len(features.new_secrets())] * 2
     assert not lines[0] & lines[1]
     before = first.read_text(encoding="utf-8")
     secrets_file.main(str(first))

@@ -445,7 +445,7 @@ def test_a_huge_token_is_refused(account: Account, size: int) -> None:
 
 
 def test_a_refresh_never_changes_how_the_user_logged_in(account: Account, clock: Any) -> None:
-    """REF-14: amr and auth_time survive, and a token's own claims cannot raise them."""
+    """REF-14: amr, acr and auth_time survive, and a token's own claims cannot raise them."""
     client = account.log_in()
     before = AuthSession.objects.get()
     assert before.amr == ["pwd"]
@@ -457,7 +457,10 @@ def test_a_refresh_never_changes_how_the_user_logged_in(account: Account, clock:
     after = AuthSession.objects.get()
     assert (after.amr, after.auth_time) == (before.amr, before.auth_time)
     assert client.get("session_list").body[0]["amr"] == ["pwd"]
-    assert not {"amr", "acr", "auth_time"} & {*claims_of(client.refresh), *claims_of(client.access)}
+    claims = claims_of(client.access)
+    assert (claims["amr"], claims["acr"]) == (["pwd"], "aal1")
+    assert claims["auth_time"] == int(before.auth_time.timestamp())
+    assert not {"amr", "acr", "auth_time"} & {*claims_of(client.refresh)}
 
 
 def next_minute(clock: Any) -> None:

@@ -209,7 +209,7 @@ def test_a_token_is_not_stored_and_compared_in_constant_time(account: Account, a
 def test_a_reset_logs_nobody_in(api: Api, account: Account, asked: Any) -> None:
     """RST-06: it gives no token, cookie or session: the next login passes every gate of a login.
 
-    A second factor, where a version has one, stands there; no way leads round it from here.
+    A second factor, where there is one, stands there; no way leads round it from here.
     """
     answer = confirm(asked(account.user.email))
     assert answer.body == {"detail": "Password has been reset with the new password."}

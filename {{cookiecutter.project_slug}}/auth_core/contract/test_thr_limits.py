@@ -295,7 +295,10 @@ COUNTED_INSIDE = {
     "rest_password_change": ["LOGIN_FREE_FAILURES"],
     "reauthenticate": ["LOGIN_FREE_FAILURES"],
     "token_refresh": ["refresh"],
-    "tutorial_refresh": ["refresh"],  # of a feature that may be there
+    # Of features that may be there.
+    "tutorial_refresh": ["refresh"],
+    "mfa_verify": ["LOGIN_FREE_FAILURES", "MFA_PENDING_TRIES"],
+    "mfa_totp_deactivate": ["LOGIN_FREE_FAILURES"],
 }
 
 

@@ -1,7 +1,8 @@
 """Optional features: one folder each, rendered only when it was chosen; nothing in the kernel names one.
 
 A feature may hold `settings.py` (lists are appended to the kernel's, dictionaries merged into
-them, other names set) and `urls.py` (its `urlpatterns` come before the kernel's).
+them, other names set), `urls.py` (its `urlpatterns` come before the kernel's) and `secrets.py` (its
+`new_secrets()` are made with the kernel's).
 """
 
 import importlib
@@ -41,6 +42,11 @@ def merge_settings(namespace: dict[str, Any]) -> None:
                 namespace[name] = {**namespace.get(name, {}), **value}
             else:
                 namespace[name] = value
+
+
+def new_secrets() -> dict[str, str]:
+    """Make what the features need in the environment besides."""
+    return {name: value for it in _modules("secrets") for name, value in it.new_secrets().items()}
 
 
 def urlpatterns() -> list[URLPattern | URLResolver]:

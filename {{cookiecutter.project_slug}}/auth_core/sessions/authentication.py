@@ -8,7 +8,7 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from auth_core import policy
 
 from .models import AuthSession
-from .services import live_session
+from .services import live_session, restrict
 
 
 class SessionTokenAuthentication(JWTAuthentication):
@@ -19,6 +19,7 @@ class SessionTokenAuthentication(JWTAuthentication):
         if token is None:
             return None
         session = live_session(token)
+        restrict(session, request)
         return session.user, session
 
     def header_token(self, request: Request) -> bytes | None:

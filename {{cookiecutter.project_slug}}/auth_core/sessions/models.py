@@ -72,5 +72,10 @@ class AuthSession(models.Model):
         return str(self.pk)
 
     @property
+    def acr(self) -> str:
+        """The authentication assurance level (NIST SP 800-63B-4): aal2 with a second factor, aal1 without."""
+        return "aal2" if "mfa" in self.amr else "aal1"
+
+    @property
     def expires_at(self) -> datetime:
         return min(self.idle_expires_at, self.absolute_expires_at)

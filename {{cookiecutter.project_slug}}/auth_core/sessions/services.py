@@ -14,8 +14,10 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import AuthenticationFailed, ValidationError
+from rest_framework.request import Request
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 
 from auth_core import policy
@@ -82,7 +84,8 @@ def start_session(user: Any, request: HttpRequest, *, amr: Iterable[str] = ("pwd
     """Open a session for a user who has proved who they are. Every path to a token ends here.
 
     Raises ValidationError (400) with the code `invalid_credentials` for a deactivated user, who is
-    not told from a wrong password, and `email_not_verified` where verification is mandatory.
+    not told from a wrong password, and `email_not_verified` where verification is mandatory; and what
+    SESSION_GATES raise.
     """
     if not hasattr(user, "live_sessions"):
         user = with_login_facts(get_user_model().objects.filter(pk=user.pk), request).get()
@@ -108,6 +111,9 @@ def start_session(user: Any, request: HttpRequest, *, amr: Iterable[str] = ("pwd
                 network=network_of(request),
                 **context_of(request),
             )
+            # Asked when the row stands, so that a change that ends sessions has happened or sees it.
+            for gate in settings.SESSION_GATES:
+                import_string(gate)(session, request)
             user_logged_in.send(sender=type(user), request=request, user=user)
             _record_login(session, request)
     except DatabaseError:
@@ -209,6 +215,12 @@ def live_session(token: str | bytes, arrived_by: Delivery = Delivery.HEADER) -> 
     if session is None or death:
         raise refusal(death or "session_revoked")
     return session
+
+
+def restrict(session: AuthSession, request: Request) -> None:
+    """Refuse a request of a living session with what SESSION_RESTRICTIONS raise."""
+    for restriction in settings.SESSION_RESTRICTIONS:
+        import_string(restriction)(session, request)
 
 
 def rotate(token: str, request: HttpRequest, arrived_by: Delivery = Delivery.HEADER) -> TokenPair:

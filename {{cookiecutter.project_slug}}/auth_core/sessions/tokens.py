@@ -1,6 +1,7 @@
 """Access and refresh tokens: simplejwt's token classes, signed and checked with the key ring.
 
-Access:  header {typ: at+jwt, alg, kid}, claims iss, aud, sub, sid, iat, exp, jti (RFC 9068); no personal data.
+Access:  header {typ: at+jwt, alg, kid}, claims iss, aud, sub, sid, iat, exp, jti,
+         auth_time, acr, amr (RFC 9068); no personal data.
 Refresh: header {typ: rt+jwt, alg, kid}, claims iss, aud, sub, sid, gen, iat, exp, jti.
 """
 
@@ -151,6 +152,9 @@ class AccessToken(SessionToken):
         token = super().for_session(session)
         # Other services believe a token until then: not beyond the session's end.
         token["exp"] = min(token["exp"], int(session.expires_at.timestamp()))
+        # For them, too (RFC 9068, 2.2.1); here the session's row counts.
+        token["auth_time"] = int(session.auth_time.timestamp())
+        token["acr"], token["amr"] = session.acr, session.amr
         return token
 
 

@@ -65,7 +65,7 @@ class VerifyView(PublicEndpoint, GenericAPIView):
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        services.live_session(serializer.validated_data["token"])
+        services.restrict(services.live_session(serializer.validated_data["token"]), request)
         return Response({})
 
 

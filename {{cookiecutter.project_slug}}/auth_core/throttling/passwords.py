@@ -61,8 +61,8 @@ def attempt_login(request: HttpRequest | None, user: Any, name: str) -> Attempt:
 def _attempt_login(request: HttpRequest | None, account: str, known: bool) -> Attempt:
     return Attempt(
         [
-            _failure("account", account, binding=not known),
-            _failure("account and network", account, network_of(request)),
+            failure("account", account, binding=not known),
+            failure("account and network", account, network_of(request)),
             *uses_of("login_failed", request, lenient=known),
         ],
         uses_of("login", request, lenient=known),
@@ -71,7 +71,7 @@ def _attempt_login(request: HttpRequest | None, account: str, known: bool) -> At
 
 def attempt_confirmation(user: Any) -> Attempt:
     """Count a try of a logged-in user to repeat the own password; raises Refused."""
-    return Attempt([_failure("confirmation", str(user.pk))], [])
+    return Attempt([failure("confirmation", str(user.pk))], [])
 
 
 def recover(user: Any, request: HttpRequest) -> None:
@@ -79,15 +79,16 @@ def recover(user: Any, request: HttpRequest) -> None:
     account, network = str(user.pk), network_of(request)
     settle(
         [
-            _failure("account", account),
-            _failure("account and network", account, network),
-            _failure("confirmation", account),
+            failure("account", account),
+            failure("account and network", account, network),
+            failure("confirmation", account),
         ]
     )
     count([_recovery(account, network)])
 
 
-def _failure(name: str, *source: str, binding: bool = True) -> Use:
+def failure(name: str, *source: str, binding: bool = True) -> Use:
+    """Return a wrong try of something secret, of which LOGIN_FREE_FAILURES are free."""
     return Use(
         name,
         source,

@@ -6,7 +6,7 @@ from rest_framework.request import Request
 
 from auth_core.sessions.authentication import SessionTokenAuthentication
 from auth_core.sessions.models import AuthSession, Delivery
-from auth_core.sessions.services import live_session
+from auth_core.sessions.services import live_session, restrict
 
 from . import csrf
 from .delivery import read_cookie
@@ -24,4 +24,5 @@ class CookieAuthentication(SessionTokenAuthentication):
             return None
         session = live_session(in_cookie, Delivery.COOKIE)
         csrf.require_proof(request, str(session.pk))
+        restrict(session, request)
         return session.user, session

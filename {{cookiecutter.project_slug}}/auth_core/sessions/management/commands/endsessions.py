@@ -12,6 +12,17 @@ from auth_core.sessions.models import AuthSession, RevocationReason
 from auth_core.sessions.services import end_sessions
 
 
+def user_named(name: str) -> Any:
+    """Find a user by user name, e-mail address or id; raises CommandError."""
+    users = get_user_model().objects
+    found = users.filter(Q(username=name) | Q(email=name)).first()
+    with suppress(ValueError):
+        found = found or users.filter(pk=UUID(name)).first()
+    if found is None:
+        raise CommandError(f"No user has the name, e-mail address or id {name!r}.")
+    return found
+
+
 class Command(BaseCommand):
     help = "End the sessions of one user (by user name, e-mail address or id) or, with --all, of everybody."
 
@@ -23,17 +34,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         sessions, user_id = AuthSession.objects.all(), None
         if options["user"]:
-            user_id = self._user(options["user"]).pk
+            user_id = user_named(options["user"]).pk
             sessions = sessions.filter(user=user_id)
         ended = end_sessions(sessions, RevocationReason.ADMIN, user_id=user_id)
         self.stdout.write(f"{ended} sessions ended.")
-
-    @staticmethod
-    def _user(name: str) -> Any:
-        users = get_user_model().objects
-        found = users.filter(Q(username=name) | Q(email=name)).first()
-        with suppress(ValueError):
-            found = found or users.filter(pk=UUID(name)).first()
-        if found is None:
-            raise CommandError(f"No user has the name, e-mail address or id {name!r}.")
-        return found

@@ -1,0 +1,35 @@
+"""Settings of the second factor."""
+
+from typing import Literal
+
+from auth_core import env, policy
+
+from .encryption import WeakKey, parse_keys
+
+INSTALLED_APPS = ["allauth.mfa", "auth_core.features.mfa"]
+
+# Who must have a second factor: until they do, they can do nothing else but enrol.
+MFA_REQUIRED: Literal["optional", "staff", "all"] = "optional"
+# How long a login waits for its code, and how many tries it has.
+MFA_PENDING_SECONDS = 300
+MFA_PENDING_TRIES = 5
+
+# Comma-separated keys of Fernet: the first encrypts, all decrypt.
+MFA_ENCRYPTION_KEYS = env.read_list("MFA_ENCRYPTION_KEYS")
+try:
+    parse_keys(MFA_ENCRYPTION_KEYS)
+except WeakKey as _error:
+    env.refuse("MFA_ENCRYPTION_KEYS", str(_error), "take the one of `make secret`")
+for _name in ("SECRET_KEY", "SECRET_KEY_FALLBACKS", "AUTH_SIGNING_KEYS"):
+    if any(_key.rstrip("=") in env.read(_name) for _key in MFA_ENCRYPTION_KEYS):
+        env.refuse("MFA_ENCRYPTION_KEYS", f"is in {_name}", "take the one of `make secret`")
+
+SESSION_GATES = ["auth_core.features.mfa.services.require_factor"]
+SESSION_RESTRICTIONS = ["auth_core.features.mfa.services.require_enrolment"]
+USER_EXPORTERS = ["auth_core.features.mfa.services.export"]
+PURGES = {"pending logins": "auth_core.features.mfa.services.purge"}
+
+# allauth's.
+MFA_ADAPTER = "auth_core.features.mfa.adapter.MFAAdapter"
+MFA_SUPPORTED_TYPES = {"totp": ["totp", "recovery_codes"], "none": []}[policy.MFA]
+MFA_TOTP_ISSUER = policy.PROJECT_NAME

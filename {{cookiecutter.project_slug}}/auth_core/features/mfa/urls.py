@@ -1,0 +1,25 @@
+"""URLs of the second factor; two of the kernel's come before those, and ask for a code besides."""
+
+from django.urls import path
+
+from auth_core import policy
+
+from . import views
+
+AUTH = policy.AUTH_URL_PREFIX
+
+urlpatterns = [
+    path(f"{AUTH}/login/", views.LoginView.as_view(), name="rest_login"),
+    path(f"{AUTH}/reauthenticate/", views.ReauthenticateView.as_view(), name="reauthenticate"),
+    path(f"{AUTH}/mfa/verify/", views.VerifyView.as_view(), name="mfa_verify"),
+    path(f"{AUTH}/mfa/status/", views.StatusView.as_view(), name="mfa_status"),
+    path(f"{AUTH}/mfa/totp/activate/", views.ActivateView.as_view(), name="mfa_totp_activate"),
+    path(
+        f"{AUTH}/mfa/totp/deactivate/", views.DeactivateView.as_view(), name="mfa_totp_deactivate"
+    ),
+    path(
+        f"{AUTH}/mfa/recovery-codes/regenerate/",
+        views.RenewRecoveryCodesView.as_view(),
+        name="mfa_recovery_codes_regenerate",
+    ),
+]

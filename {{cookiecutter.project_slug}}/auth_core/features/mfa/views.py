@@ -1,0 +1,199 @@
+"""Endpoints of the second factor: dj-rest-auth's paths, bodies and status codes."""
+
+import base64
+
+from allauth.mfa.adapter import get_adapter
+from django.db import transaction
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_post_parameters
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
+from rest_framework.generics import GenericAPIView
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+
+from auth_core.accounts import reauthentication
+from auth_core.accounts import views as accounts
+from auth_core.audit.log import Event, record
+from auth_core.http.schema import ERRORS_400, ERRORS_400_401, ERRORS_401, Detail
+from auth_core.http.views import PublicEndpoint
+from auth_core.sessions.permissions import RecentlyAuthenticated
+
+from . import services
+from .serializers import (
+    CodeSerializer,
+    EnrolledAnswer,
+    EnrolmentAnswer,
+    EnrolSerializer,
+    FullReauthenticateSerializer,
+    PendingLoginAnswer,
+    RecoveryCodesAnswer,
+    StatusAnswer,
+    VerifySerializer,
+)
+
+hide_secrets = method_decorator(sensitive_post_parameters(), name="dispatch")
+# What a refusal counts and records stays.
+non_atomic = method_decorator(transaction.non_atomic_requests, name="dispatch")
+
+
+class LoginView(accounts.LoginView):
+    """Log in: 200 with a token pair and the user or, where a second factor is set up, with a token that
+    `mfa/verify/` exchanges for them together with a code; 400 with `invalid_credentials` or
+    `email_not_verified`.
+
+    The authentication backend counts the tries: 429 with Retry-After.
+    """
+
+    @extend_schema(
+        operation_id="login",
+        responses={
+            200: PolymorphicProxySerializer(
+                component_name="LoginOrPendingLogin",
+                serializers=[accounts.LoginAnswer, PendingLoginAnswer],
+                resource_type_field_name=None,
+            ),
+            **ERRORS_400,
+        },
+    )
+    def post(self, request: Request) -> Response:
+        try:
+            return super().post(request)
+        except services.SecondFactorRequired as required:
+            token = services.begin_login(required.user, request._request)
+            answer = {"mfa_required": True, "ephemeral_token": token}
+            return Response(PendingLoginAnswer(answer).data)
+
+
+@hide_secrets
+class VerifyView(PublicEndpoint, GenericAPIView):
+    """Finish a login with a code: 200 with a token pair and the user.
+
+    400 with `invalid_code`, or with `invalid_login` when to begin it again: after five minutes, five
+    wrong codes or a change of the account. Wrong codes make wait, like wrong passwords: 429.
+    """
+
+    serializer_class = VerifySerializer
+
+    @extend_schema(operation_id="mfa_verify", responses={200: accounts.LoginAnswer, **ERRORS_400})
+    def post(self, request: Request) -> Response:
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        body = serializer.validated_data
+        pair = services.finish_login(body["ephemeral_token"], body["code"], request._request)
+        return accounts.login_answer(self, pair)
+
+
+class ReauthenticateView(reauthentication.ReauthenticateView):
+    """Confirm the own password and, where a second factor is set up, a code: what asks for a recent
+    login is open to this session for some minutes.
+    """
+
+    serializer_class = FullReauthenticateSerializer
+    is_for_enrolment = True
+
+    @extend_schema(operation_id="reauthenticate", responses={200: Detail, **ERRORS_400_401})
+    def post(self, request: Request) -> Response:
+        return super().post(request)
+
+
+class StatusView(GenericAPIView):
+    """Whether the user has a second factor, since when, and how many recovery codes are left."""
+
+    permission_classes = (IsAuthenticated,)
+    serializer_class = StatusAnswer
+    is_for_enrolment = True
+
+    @extend_schema(operation_id="mfa_status", responses={200: StatusAnswer, **ERRORS_401})
+    def get(self, request: Request) -> Response:
+        return Response(self.get_serializer(services.status(request.user)).data)
+
+
+@hide_secrets
+class ActivateView(GenericAPIView):
+    """Set up an authenticator app, once the e-mail address is verified."""
+
+    permission_classes = (RecentlyAuthenticated,)
+    is_for_enrolment = True
+
+    def get_serializer_class(self) -> type[Serializer]:
+        return EnrolmentAnswer if self.request.method == "GET" else EnrolSerializer
+
+    @extend_schema(
+        operation_id="mfa_totp_begin", responses={200: EnrolmentAnswer, **ERRORS_400_401}
+    )
+    def get(self, request: Request) -> Response:
+        """Get a new secret for the app; nothing is stored yet."""
+        services.refuse_enrolment(request.user)
+        secret, token = services.new_enrolment(request.auth)
+        adapter = get_adapter()
+        url = adapter.build_totp_url(request.user, secret)
+        picture = base64.b64encode(adapter.build_totp_svg(url).encode()).decode()
+        answer = {
+            "secret": secret,
+            "totp_url": url,
+            "qr_code_data_uri": f"data:image/svg+xml;base64,{picture}",
+            "activation_token": token,
+        }
+        return Response(self.get_serializer(answer).data)
+
+    @extend_schema(
+        operation_id="mfa_totp_activate",
+        request=EnrolSerializer,
+        responses={200: EnrolledAnswer, **ERRORS_400_401},
+    )
+    def post(self, request: Request) -> Response:
+        """Enable it with its first code, within ten minutes: 200 with recovery codes, shown once.
+
+        The user's other sessions end; this one counts as begun with the second factor.
+        """
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        body = serializer.validated_data
+        codes = services.enable_totp(request, body["activation_token"], body["code"])
+        return Response(EnrolledAnswer({"recovery_codes": codes}).data)
+
+
+@hide_secrets
+@non_atomic
+class DeactivateView(GenericAPIView):
+    """Remove the second factor, with a code of it or a recovery code; the user's other sessions end."""
+
+    permission_classes = (RecentlyAuthenticated,)
+    serializer_class = CodeSerializer
+
+    @extend_schema(operation_id="mfa_totp_deactivate", responses={200: Detail, **ERRORS_400_401})
+    def post(self, request: Request) -> Response:
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        user, http_request = request.user, request._request
+        services.refuse_without_factor(user)
+        if not services.confirm_code(user, serializer.validated_data["code"], http_request):
+            session_id = request.auth.pk
+            record(
+                Event.REAUTHENTICATION_FAIL,
+                http_request,
+                user_id=user.pk,
+                session_id=session_id,
+                reason="invalid_code",
+            )
+            raise services.invalid_code()
+        services.disable(request)
+        return Response({"detail": _("TOTP has been deactivated.")})
+
+
+class RenewRecoveryCodesView(GenericAPIView):
+    """Replace the recovery codes: 200 with new ones, shown once; the user's other sessions end."""
+
+    permission_classes = (RecentlyAuthenticated,)
+    serializer_class = RecoveryCodesAnswer
+
+    @extend_schema(
+        operation_id="mfa_recovery_codes_regenerate",
+        request=None,
+        responses={200: RecoveryCodesAnswer, **ERRORS_400_401},
+    )
+    def post(self, request: Request) -> Response:
+        return Response(self.get_serializer({"codes": services.renew_recovery_codes(request)}).data)
