@@ -47,6 +47,14 @@ TRACES: dict[str, dict[str, list[Any]]] = {
     ".gitlab-ci.yml": {"ci": ["gitlab"]},
     "template_update_token": {"ci": ["github", "gitlab"]},
 }
+SOCIAL = OPTIONAL["auth_core/features/social"]["social_providers"]
+TRACES |= {
+    "oidc-provider-mock": {"social_providers": SOCIAL},
+    **{
+        f"{name}_client_id": {"social_providers": [it for it in SOCIAL if name in it]}
+        for name in ("google", "github", "openid_connect")
+    },
+}
 BIN = Path(sys.executable).parent
 
 

@@ -35,6 +35,9 @@ SIGNING_ALGORITHM: Final[Literal["HS256", "EdDSA", "ES256", "RS256"]] = "{{ cook
 AUTH_URL_PREFIX: Final = "{{ cookiecutter.auth_url_prefix }}"
 REGISTRATION_URL_PREFIX: Final = "{{ cookiecutter.registration_url_prefix }}"
 REFRESH_URL: Final = "{{ cookiecutter.refresh_url }}"
+
+# Where else people may log in, with commas between; empty means nowhere.
+SOCIAL_PROVIDERS: Final = "{{ cookiecutter.social_providers }}"
 # fmt: on
 
 # However active, a session ends after this long (NIST SP 800-63B-4, 2.1.3: overall, 30 days at AAL1).

@@ -454,4 +454,10 @@ LOGGING: dict[str, Any] = {
     },
 }
 
+# Variables that features, or you, need in production -> an example.
+REQUIRED_IN_PRODUCTION: dict[str, str] = {}
+
 features.merge_settings(globals())
+
+for _name, _example in REQUIRED_IN_PRODUCTION.items():
+    required(_name, _example)

@@ -48,7 +48,11 @@ PLAIN = {"health_live", "health_ready"} | (
     {"jwks"} if policy.SIGNING_ALGORITHM != "HS256" else set()
 )
 # Names of features that may be there.
-PUBLIC_FEATURES = {"tutorial_refresh"}
+SOCIAL = [f"social_{name}" for name in policy.SOCIAL_PROVIDERS.split(",")]
+PUBLIC_FEATURES = {
+    "tutorial_refresh",
+    *(f"{name}_{step}" for name in SOCIAL for step in ("login", "login_begin")),
+}
 PLAIN_FEATURES = {
     f"account/{page}"
     for page in (
@@ -60,7 +64,14 @@ PLAIN_FEATURES = {
         "accept-invitation",
     )
 }
-OTHER_FEATURES = {"invitation_list", "invitation", "invitation_resend"}
+OTHER_FEATURES = {
+    "invitation_list",
+    "invitation",
+    "invitation_resend",
+    "social_account_list",
+    "social_account",
+    *(f"{name}_{step}" for name in SOCIAL for step in ("link", "link_begin")),
+}
 GRANT_RIGHTS = {"is_staff", "is_superuser", "is_active", "groups", "user_permissions"}
 SECRET = {*GRANT_RIGHTS, "password", "last_login"}
 ROLES = ("user", "staff", "superuser")

@@ -96,6 +96,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         codes = error.get_codes()
         fields = codes if isinstance(codes, dict) else {"non_field_errors": codes}
         distinct = all_codes(codes)
+        if isinstance(body.get("code"), list):
+            # Of a field that is called so: that name is for programs.
+            messages = body.pop("code")
+            body["non_field_errors"] = [*body.get("non_field_errors", []), *messages]
         body.setdefault("code", distinct.pop() if len(distinct) == 1 else "invalid")
         body["codes"] = fields
     else:
