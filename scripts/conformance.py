@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+ROW: Final = re.compile(r"^\| ([A-Z]+-\d\d) \|.*$", re.MULTILINE)
 ROOT: Final = Path(__file__).resolve().parent.parent
 SOURCE: Final = ROOT / "{{cookiecutter.project_slug}}"
 OPTIONAL: Final = json.loads((ROOT / "cookiecutter.json").read_text("utf-8"))["_optional"]
@@ -35,6 +36,16 @@ def line(registry: Any, row: Any) -> str:
     return "\n".join([*lines, "{%- endif %}"])
 
 
+def section(registry: Any, text: str, rows: dict[str, Any]) -> str:
+    """Return a group, heading included, in one condition where its rows share that."""
+    found = [rows[row] for row in ROW.findall(text)]
+    (scope, *others) = {row.scope for row in found}
+    feature = registry.FEATURE_OF_SCOPE.get(scope)
+    if feature is None or others or registry.FEATURE_OF_ROW.keys() & {row.id for row in found}:
+        return ROW.sub(lambda row: line(registry, rows[row[1]]), text)
+    return f"{{%- if {condition(feature)} %}}\n{text}{{%- endif %}}\n"
+
+
 def main() -> None:
     """Read the sources as they stand: unrendered, they hold every feature and its tests."""
     sys.path.insert(0, str(SOURCE))
@@ -42,12 +53,8 @@ def main() -> None:
     rows = registry.load()
     for row in rows.values():
         row.requirement = row.requirement.replace("{{", '{{ "{{" }}')  # some speak of braces
-    table = re.sub(
-        r"^\| ([A-Z]+-\d\d) \|.*$",
-        lambda found: line(registry, rows[found[1]]),
-        registry.table(),
-        flags=re.MULTILINE,
-    )
+    introduction, *groups = re.split(r"(?m)^(?=\n## )", registry.table())
+    table = introduction + "".join(section(registry, group, rows) for group in groups)
     (SOURCE / "docs" / "conformance.md").write_text(table, "utf-8")
 
 

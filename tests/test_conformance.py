@@ -10,7 +10,9 @@ from tests.variants import ROWS
 
 
 @pytest.mark.parametrize(
-    "answers", [{}, {"token_delivery": "both"}, {"breached_passwords": False}], ids=str
+    "answers",
+    [{}, {"token_delivery": "both"}, {"breached_passwords": False}, {"social_providers": "google"}],
+    ids=str,
 )
 def test_the_table_is_what_the_tests_claim(bake: Bake, answers: dict[str, Any]) -> None:
     project = bake(**answers)

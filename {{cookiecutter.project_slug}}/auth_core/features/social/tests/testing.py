@@ -81,9 +81,9 @@ class Provider:
             assert request.args["code_challenge_method"] == "S256"
             self.challenges[query["code"][0]] = request.args["code_challenge"]
         elif request.path == "/.well-known/openid-configuration":
-            return self.json({**answer.json, **self.wrong.discovery})
+            return self.json({**(answer.json or {}), **self.wrong.discovery})
         elif request.path == "/userinfo":
-            return self.json({**answer.json, **self.wrong.userinfo})
+            return self.json({**(answer.json or {}), **self.wrong.userinfo})
         elif request.path == "/oauth2/token" and answer.status_code == 200:
             return self.json(self.signed_anew(answer.json))
         return answer
@@ -102,7 +102,7 @@ class Provider:
     def signed_anew(self, body: Any) -> Any:
         claims = jwt.decode(body["id_token"], options={"verify_signature": False})
         claims = {k: v for k, v in {**claims, **self.wrong.claims}.items() if v is not None}
-        key = self.wrong.key or (None if self.wrong.algorithm == "none" else self.key)
+        key: Any = self.wrong.key or (None if self.wrong.algorithm == "none" else self.key)
         headers = {"kid": "1", **self.wrong.headers}
         body["id_token"] = jwt.encode(claims, key, self.wrong.algorithm, headers=headers)
         if self.wrong.no_id_token:
