@@ -144,7 +144,7 @@ INSTALLED_APPS = [
     "auth_core.accounts",
     "allauth",
     "allauth.account",
-    # dj_rest_auth.registration imports its models; no provider is configured.
+    # dj_rest_auth.registration imports its models.
     "allauth.socialaccount",
     "dj_rest_auth",
     "dj_rest_auth.registration",
@@ -454,7 +454,7 @@ LOGGING: dict[str, Any] = {
     },
 }
 
-# Variables that features, or you, need in production -> an example.
+# Variables that features need in production -> an example.
 REQUIRED_IN_PRODUCTION: dict[str, str] = {}
 
 features.merge_settings(globals())

@@ -46,6 +46,8 @@ ALGORITHMS = [
     "ES512",
     "EdDSA",
 ]
+# What is read of them, where it is text.
+CLAIMS = ("sub", "email", "preferred_username", "name", "given_name", "family_name")
 # allauth reads answers without a look at their form, so these come of a provider that is out of order.
 MALFORMED = (AttributeError, ImproperlyConfigured, KeyError, TypeError, ValueError)
 
@@ -65,6 +67,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
 
 def _refuse_failure(response: requests.Response, *args: Any, **kwargs: Any) -> None:
     if response.is_redirect or response.status_code == 429 or response.status_code >= 500:
+        response.close()  # not read yet
         raise requests.HTTPError(f"{response.status_code} from {response.url}", response=response)
 
 
@@ -119,12 +122,13 @@ class OpenIDConnectAdapter(_Flow, OpenIDConnectOAuth2Adapter):
             if info["sub"] != claims["sub"]:  # OpenID Connect Core, 5.3.2
                 raise _invalid("invalid_id_token")
             claims = {**info, **claims}
-        if "\\u0000" in json.dumps(claims):
-            raise ValueError("no database stores NUL")
+        known = {name: claims[name] for name in CLAIMS if isinstance(claims.get(name), str)}
+        if b"\\u0000" in json.dumps(known, ensure_ascii=False).encode():
+            raise ValueError("no database stores NUL, nor half a surrogate pair")
         # Some say "false", which is true.
         said = claims.get("email_verified")
-        claims["email_verified"] = said is True or said == "true"
-        return self.provider.sociallogin_from_response(request, {"id_token": claims})
+        known["email_verified"] = said is True or said == "true"
+        return self.provider.sociallogin_from_response(request, {"id_token": known})
 
     def _verified_claims(self, app: SocialApp, id_token: str) -> dict[str, Any]:
         """Verify an id_token as OpenID Connect Core, 3.1.3.7, has it, the signature included."""

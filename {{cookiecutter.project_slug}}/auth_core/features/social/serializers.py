@@ -40,6 +40,13 @@ class FinishSerializer(serializers.Serializer):
     iss = serializers.CharField(required=False)
     error = serializers.CharField(required=False)
 
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not {"code", "error"} & attrs.keys():
+            raise serializers.ValidationError(
+                {"code": [_("This field is required.")]}, code="required"
+            )
+        return attrs
+
 
 class SocialAccountSerializer(serializers.ModelSerializer):
     """A linked account; `uid` is the provider's id of the user. Times are ISO 8601 in UTC."""

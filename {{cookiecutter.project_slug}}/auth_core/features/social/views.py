@@ -12,7 +12,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from auth_core.accounts.views import LoginAnswer, login_answer
+from auth_core.accounts.views import LoginAnswer, hide_passwords, login_answer
 from auth_core.http.errors import all_codes
 from auth_core.http.schema import ERRORS_400, ERRORS_400_401, ERRORS_404, Error
 from auth_core.http.views import PublicEndpoint, RateLimited
@@ -30,6 +30,7 @@ from .serializers import (
 CONFLICT: dict[int, Any] = {409: Error}
 
 
+@hide_passwords  # codes and tokens of flows are like them
 class AtProvider(RateLimited, GenericAPIView):
     """One end of a flow at a provider, of nobody who logs in or of a user who links."""
 
@@ -52,17 +53,17 @@ class AtProvider(RateLimited, GenericAPIView):
         )
         return Response({"authorization_url": url, "flow_token": token})
 
-    def brought_back(self, request: Request) -> SocialLogin:
-        """Return who it is at the provider; the flow is used up whatever comes of it."""
+    def brought_back(self, request: Request) -> dict[str, str]:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        data = serializer.validated_data
+        return dict(serializer.validated_data)
+
+    def exchange(self, data: dict[str, str], request: Request) -> SocialLogin:
+        """Return who it is at the provider; the flow is used up whatever comes of it."""
         flow = flows.take(self.provider, data["flow_token"], data["state"], self.user())
         if "error" in data:
             problem = _("The provider did not log you in.")
             raise ValidationError({"non_field_errors": [problem]}, code="provider_refused")
-        if "code" not in data:
-            raise ValidationError({"code": [_("This field is required.")]}, code="required")
         return providers.exchange(
             self.provider, request._request, flow, data["code"], data.get("iss")
         )
@@ -88,9 +89,9 @@ class LoginView(AtProvider, PublicEndpoint):
 
     @extend_schema(responses={200: LoginAnswer, **ERRORS_400, **ERRORS_404, **CONFLICT})
     def post(self, request: Request) -> Response:
-        http_request = request._request
+        http_request, data = request._request, self.brought_back(request)
         try:
-            login = self.brought_back(request)
+            login = self.exchange(data, request)
             user = services.user_of(login, self.provider, http_request)
         except APIException as error:
             reason = " ".join(sorted(all_codes(error.get_codes())))
@@ -124,7 +125,7 @@ class LinkView(AtProvider):
         responses={200: SocialAccountSerializer, **ERRORS_400_401, **ERRORS_404, **CONFLICT}
     )
     def post(self, request: Request) -> Response:
-        login = self.brought_back(request)
+        login = self.exchange(self.brought_back(request), request)
         account = services.link(request.user, login, self.provider, request._request)
         return Response(SocialAccountSerializer(account).data)
 
