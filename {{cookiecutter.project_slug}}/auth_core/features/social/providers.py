@@ -174,9 +174,13 @@ def _known_as() -> dict[str, str]:
     return names
 
 
+def known_as(name: str) -> str:
+    return _known_as()[name]
+
+
 def name_of(account: SocialAccount) -> str:
     """Return what the provider of an account is called, also where it is offered no longer."""
-    names = (name for name, known_as in _known_as().items() if known_as == account.provider)
+    names = (name for name, known in _known_as().items() if known == account.provider)
     return next(names, account.provider)
 
 
@@ -188,8 +192,8 @@ def redirect_uris(name: str) -> list[str]:
 
 def _provider(name: str, request: HttpRequest) -> Any:
     """Return allauth's provider; raises NotFound where the environment has no credentials for it."""
-    if known_as := _known_as()[name]:
-        provider = get_adapter(request).get_provider(request, known_as)
+    if known_as(name):
+        provider = get_adapter(request).get_provider(request, known_as(name))
         if provider.app.client_id and provider.app.secret:
             return provider
     raise NotFound(_("This provider is not configured."), code="provider_not_configured")

@@ -55,7 +55,7 @@ class SocialAccountSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = SocialAccount
-        fields = ("id", "provider", "uid", "last_login", "date_joined")
+        fields = ("provider", "uid", "last_login", "date_joined")
         read_only_fields = fields
 
     def get_provider(self, account: SocialAccount) -> str:

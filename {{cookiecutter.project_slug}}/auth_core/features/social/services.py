@@ -26,7 +26,7 @@ from auth_core.audit.log import Event as KernelEvent
 from auth_core.audit.log import record
 from auth_core.mail import outbox
 
-from .providers import name_of
+from .providers import known_as
 
 NEEDS_EMAIL = "email*" in settings.ACCOUNT_SIGNUP_FIELDS
 
@@ -148,14 +148,14 @@ def _link(user: Any, login: SocialLogin, name: str, request: HttpRequest) -> Soc
 
 
 @transaction.atomic
-def unlink(user: Any, pk: int, request: HttpRequest) -> None:
-    """Unlink an identity, unless nothing else is left to log in with: 400 `last_login_method`."""
+def unlink(user: Any, name: str, request: HttpRequest) -> None:
+    """Unlink whom a user is at a provider, unless nothing else is left to log in with: 400 `last_login_method`."""
     locked = locked_user(user.pk)
-    accounts = SocialAccount.objects.filter(user=user)
-    account = accounts.filter(pk=pk).first()
-    if account is None or locked is None:
+    of_user = SocialAccount.objects.filter(user=user)
+    others = of_user.exclude(provider=known_as(name))
+    if locked is None or not of_user.filter(provider=known_as(name)).exists():
         raise Http404
-    if not locked.has_usable_password() and accounts.count() == 1:
+    if not locked.has_usable_password() and not others.exists():
         raise ValidationError(
             {
                 "non_field_errors": [
@@ -164,10 +164,9 @@ def unlink(user: Any, pk: int, request: HttpRequest) -> None:
             },
             code="last_login_method",
         )
-    provider = name_of(account)
-    account.delete()
-    record(Event.SOCIAL_UNLINKED, request, user_id=user.pk, provider=provider)
-    outbox.notify(user, request, "account/email/social_unlinked", provider=provider)
+    of_user.filter(provider=known_as(name)).delete()
+    record(Event.SOCIAL_UNLINKED, request, user_id=user.pk, provider=name)
+    outbox.notify(user, request, "account/email/social_unlinked", provider=name)
 
 
 def export(user: Any) -> dict[str, Any]:

@@ -16,7 +16,6 @@ ENDPOINTS = {
 
 urlpatterns = [
     path(f"{SOCIAL}/accounts/", views.AccountListView.as_view(), name="social_account_list"),
-    path(f"{SOCIAL}/accounts/<int:pk>/", views.AccountView.as_view(), name="social_account"),
     *(
         path(
             f"{SOCIAL}/{provider}/{tail}",

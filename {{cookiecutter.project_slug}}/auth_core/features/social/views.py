@@ -129,26 +129,19 @@ class LinkView(AtProvider):
         account = services.link(request.user, login, self.provider, request._request)
         return Response(SocialAccountSerializer(account).data)
 
+    @extend_schema(responses={204: None, **ERRORS_400_401, **ERRORS_404})
+    def delete(self, request: Request) -> Response:
+        """Unlink the provider: 400 with the code `last_login_method` where nothing is left to log in with."""
+        services.unlink(request.user, self.provider, request._request)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
-class OwnAccounts(GenericAPIView):
+
+class AccountListView(ListAPIView):
+    """The accounts at providers that are linked to the user."""
+
+    permission_classes = (IsAuthenticated,)
     serializer_class = SocialAccountSerializer
     pagination_class = None
 
     def get_queryset(self) -> Any:
         return SocialAccount.objects.filter(user=self.request.user.pk).order_by("pk")
-
-
-class AccountListView(OwnAccounts, ListAPIView):
-    """The accounts at providers that are linked to the user."""
-
-    permission_classes = (IsAuthenticated,)
-
-
-class AccountView(OwnAccounts):
-    permission_classes = (RecentlyAuthenticated,)
-
-    @extend_schema(responses={204: None, **ERRORS_400_401, **ERRORS_404})
-    def delete(self, request: Request, pk: int) -> Response:
-        """Unlink one: 400 with the code `last_login_method` where no password is left to log in with."""
-        services.unlink(request.user, pk, request._request)
-        return Response(status=status.HTTP_204_NO_CONTENT)
