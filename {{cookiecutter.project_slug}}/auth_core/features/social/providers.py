@@ -121,7 +121,7 @@ class OpenIDConnectAdapter(_Flow, OpenIDConnectOAuth2Adapter):
             info = self._get(self.profile_url, headers={"Authorization": f"Bearer {token.token}"})
             if info["sub"] != claims["sub"]:  # OpenID Connect Core, 5.3.2
                 raise _invalid("invalid_id_token")
-            claims = {**info, **claims}
+            claims = info  # whole: who names the address says whether it is verified
         known = {name: claims[name] for name in CLAIMS if isinstance(claims.get(name), str)}
         if b"\\u0000" in json.dumps(known, ensure_ascii=False).encode():
             raise ValueError("no database stores NUL, nor half a surrogate pair")
@@ -168,19 +168,19 @@ class OpenIDConnectAdapter(_Flow, OpenIDConnectOAuth2Adapter):
 ADAPTERS = {"github": GitHubAdapter, "openid_connect": OpenIDConnectAdapter}
 
 
-def _known_as() -> dict[str, str]:
-    """Map what a provider is called to what accounts there are known by."""
+def _all_known_as() -> dict[str, str]:
     names: dict[str, str] = settings.SOCIAL_PROVIDERS  # type: ignore[misc] # of a feature: mypy reads the kernel's
     return names
 
 
 def known_as(name: str) -> str:
-    return _known_as()[name]
+    """Return what accounts at a provider are known by."""
+    return _all_known_as()[name]
 
 
 def name_of(account: SocialAccount) -> str:
     """Return what the provider of an account is called, also where it is offered no longer."""
-    names = (name for name, known in _known_as().items() if known == account.provider)
+    names = (name for name, known in _all_known_as().items() if known == account.provider)
     return next(names, account.provider)
 
 

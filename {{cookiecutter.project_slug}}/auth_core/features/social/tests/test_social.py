@@ -108,7 +108,9 @@ def test_somebody_new_registers_and_comes_back(
 
 @open_only
 @pytest.mark.skipif(policy.LOGIN_WITH == "email", reason="no user names by the policy")
-@pytest.mark.parametrize("name", ["admin", "Ёлка", "a@b", "", "x" * 300, "taken", None, 5])
+@pytest.mark.parametrize(
+    "name", ["admin", "Ёлка", "a@b", "", "x" * 300, "taken", "-x", "_x.", None, 5]
+)
 def test_a_user_name_is_made_that_is_free_and_fit(
     provider: Provider, finish: Login, make_account: Any, name: Any
 ) -> None:
@@ -307,6 +309,21 @@ def test_of_those_who_race_one_logs_in(begin: Login, provider: Provider, linked:
     assert AuthSession.objects.count() == 1
 
 
+@open_only
+@real_transactions
+def test_somebody_new_who_races_gets_one_account(begin: Login, provider: Provider) -> None:
+    """SOC-04: two tabs at once: both are logged in, to the same account."""
+    provider.has_user("eve", email="eve@example.com", email_verified=True)
+    bodies = []
+    for _ in range(3):
+        begun = begin()
+        granted = provider.grant(begun.body["authorization_url"], "eve")
+        bodies.append({"flow_token": begun.body["flow_token"], **granted})
+    answers = at_once(*[lambda body=body: Api().post(FINISH, body) for body in bodies])
+    assert [it.status for it in answers] == [200] * 3
+    assert USERS.count() == SocialAccount.objects.count() == EmailAddress.objects.count() == 1
+
+
 @pytest.mark.parametrize(
     "uri", ["https://evil.example/", "com.example.app:/social/x", "com.example.app:/", "", "//x"]
 )
@@ -440,6 +457,16 @@ def test_an_address_that_the_provider_did_not_verify_is_nobodys(
         assert (answers[0].status, answers[0].code) == (400, "email_not_verified")
     else:
         assert {it.body["user"]["email"] for it in answers} == {None}
+
+
+def test_who_names_an_address_says_whether_it_is_verified(
+    provider: Provider, finish: Login, account: Account
+) -> None:
+    """SOC-05: the id_token does not vouch for an address that only the userinfo has."""
+    provider.has_user("ada", email=account.user.email, email_verified=False)
+    provider.wrong.claims = {"email": None, "email_verified": True}
+    finish()
+    assert not SocialAccount.objects.filter(user=account.user).exists()
 
 
 def test_an_account_in_wait_for_its_owner_gets_nobody(
@@ -591,12 +618,10 @@ def test_a_provider_that_is_out_of_order_is_told_apart(
     granted = provider.grant(begun.body["authorization_url"], "ada")
     provider.wrong.answers[path] = AWAY[kind]()
     answer = Api().post(FINISH, {"flow_token": begun.body["flow_token"], **granted})
-    says_no = {
-        "/oauth2/token": {"text", "list", "empty", "null"},
-        "/jwks": {"empty"},
-    }
-    if kind in says_no.get(path, ()):
-        assert answer.status in (400, 503)
+    if path == "/oauth2/token" and kind in {"text", "list", "empty", "null"}:
+        assert (answer.status, answer.code) == (400, "invalid_code")
+    elif path == "/jwks" and kind == "empty":
+        assert (answer.status, answer.code) == (400, "invalid_id_token")
     else:
         assert (answer.status, answer.code) == (503, "provider_unavailable")
         assert "Retry-After" in answer.headers
