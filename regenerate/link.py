@@ -7,10 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from regenerate import answers
+from regenerate import answers, handmade
 from regenerate.check import MANIFEST
 from regenerate.git import LOCK, Project, Refused, Scratch
-from regenerate.template import Template
+from regenerate.template import Template, Version
 from regenerate.update import Outcome, Say, new_lock
 
 POLICY: Final = "auth_core/policy.py"
@@ -25,8 +25,12 @@ def link(
     dry_run: bool = False,
     say: Say = lambda _: None,
 ) -> Outcome:
-    """Record in a project which version and answers it is nearest to; nothing else is changed."""
+    """Record in a project which version and answers it is nearest to; nothing else is changed.
+
+    For a project that was made by hand say which answers would make its like.
+    """
     project = Project.at(path)
+    is_handmade = not any((path / name).exists() for name in (LOCK, POLICY, MANIFEST))
     try:
         recorded, number = known(project, path), stamped(project)
     except (ValueError, SyntaxError, AttributeError) as error:
@@ -38,6 +42,8 @@ def link(
         source = Template(address, folder)
         released = number if number and source.commit(f"refs/tags/v{number}") else None
         version = source.target(to or released, None)
+        if is_handmade:
+            return liken(path, source, version, chosen or {}, folder / "new")
         given = answers.carry(recorded, {}, version.questions, chosen or {})
         say(f"Rendering {version} ...")
         rendered = source.render(version, given, folder / "new")
@@ -57,6 +63,20 @@ def link(
             temporary_file.write_text(text, "utf-8")
             temporary_file.replace(path / LOCK)
         return Outcome(said, diff=diff)
+
+
+def liken(
+    path: Path, source: Template, version: Version, chosen: Mapping[str, str], output: Path
+) -> Outcome:
+    """Say which answers make a project like one that was made by hand, and whether they can."""
+    found = [f for f in handmade.answers_in(path) if f.question in version.questions]
+    given: dict[str, Any] = {each.question: each.value for each in found} | dict(chosen)
+    said = list(handmade.report(found, version.questions, source.address, given))
+    try:
+        source.render(version, answers.carry({}, {}, version.questions, given), output)
+    except Refused as reason:
+        return Outcome("\n\n".join([*said, f"### Refused: answer otherwise\n\n{reason}"]), 1)
+    return Outcome("\n\n".join(said))
 
 
 def known(project: Project, path: Path) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-ROW: Final = re.compile(r"^\| ([A-Z]+-\d\d) \|.*$", re.MULTILINE)
 ROOT: Final = Path(__file__).resolve().parent.parent
 SOURCE: Final = ROOT / "{{cookiecutter.project_slug}}"
 OPTIONAL: Final = json.loads((ROOT / "cookiecutter.json").read_text("utf-8"))["_optional"]
@@ -36,14 +35,14 @@ def line(registry: Any, row: Any) -> str:
     return "\n".join([*lines, "{%- endif %}"])
 
 
-def section(registry: Any, text: str, rows: dict[str, Any]) -> str:
-    """Return a group, heading included, in one condition where its rows share that."""
-    found = [rows[row] for row in ROW.findall(text)]
-    (scope, *others) = {row.scope for row in found}
-    feature = registry.FEATURE_OF_SCOPE.get(scope)
-    if feature is None or others or registry.FEATURE_OF_ROW.keys() & {row.id for row in found}:
-        return ROW.sub(lambda row: line(registry, rows[row[1]]), text)
-    return f"{{%- if {condition(feature)} %}}\n{text}{{%- endif %}}\n"
+def part(registry: Any, rows: dict[str, Any], text: str) -> str:
+    """Return a group of rows, each in its condition, or all in that of the scope they share."""
+    ids = re.findall(r"^\| ([A-Z]+-\d\d) \|", text, flags=re.MULTILINE)
+    features = {registry.FEATURE_OF_SCOPE.get(rows[each].scope) for each in ids}
+    if len(features) == 1 and None not in features:
+        return f"\n{{%- if {condition(features.pop())} %}}{text}\n{{%- endif %}}"
+    pattern = re.compile(r"^\| ([A-Z]+-\d\d) \|.*$", flags=re.MULTILINE)
+    return pattern.sub(lambda found: line(registry, rows[found[1]]), text)
 
 
 def main() -> None:
@@ -53,8 +52,8 @@ def main() -> None:
     rows = registry.load()
     for row in rows.values():
         row.requirement = row.requirement.replace("{{", '{{ "{{" }}')  # some speak of braces
-    introduction, *groups = re.split(r"(?m)^(?=\n## )", registry.table())
-    table = introduction + "".join(section(registry, group, rows) for group in groups)
+    parts = re.split(r"(?=\n\n## )", registry.table())
+    table = "".join(part(registry, rows, each) for each in parts)
     (SOURCE / "docs" / "conformance.md").write_text(table, "utf-8")
 
 

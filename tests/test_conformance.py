@@ -11,7 +11,13 @@ from tests.variants import ROWS
 
 @pytest.mark.parametrize(
     "answers",
-    [{}, {"token_delivery": "both"}, {"breached_passwords": False}, {"social_providers": "google"}],
+    [
+        {},
+        {"token_delivery": "both"},
+        {"breached_passwords": False},
+        {"social_providers": "google"},
+        {"api_keys": True},
+    ],
     ids=str,
 )
 def test_the_table_is_what_the_tests_claim(bake: Bake, answers: dict[str, Any]) -> None:

@@ -2,7 +2,10 @@
 
 import html
 import json
+import re
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 from regenerate import fleet
 from regenerate.cli import main
 from tests.conftest import git
+from tests.project import ROOT
 from tests.regenerating import FILES, Story, changed, committed, snapshot
 
 CORE = FILES["auth_core/core.py"]
@@ -141,3 +145,13 @@ def test_a_hundred_projects(
         assert "100/100" in capsys.readouterr().err
     with capsys.disabled():
         print("\n100 small projects: reported in {:.1f} s, updated in {:.1f} s".format(*seconds))
+
+
+@pytest.mark.slow
+def test_the_benchmark_runs() -> None:
+    command = [sys.executable, "-m", "benchmarks.fleet", "--projects", "2"]
+    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    assert re.findall(r"^(\w+): [\d.]+ s \(2 projects: 2 well", done.stdout, re.MULTILINE) == [
+        "report",
+        "update",
+    ]

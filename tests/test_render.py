@@ -41,6 +41,7 @@ TRACES: dict[str, dict[str, list[Any]]] = {
     "mailgun": {"email_provider": ["mailgun"]},
     "pwned": {"breached_passwords": [True]},
     "cookies.txt": {"token_delivery": ["cookie"]},
+    "api-key": {"api_keys": [True]},
     "jwks": {"signing_algorithm": ["EdDSA", "ES256", "RS256"]},
     "tutorial": {"tutorial_contract": [True]},
     ".github/workflows": {"ci": ["github"]},

@@ -243,10 +243,10 @@ BODY_LIMIT_BYTES = 65_536
 
 # --- Django REST Framework -----------------------------------------------------------------
 
+# Whose request it is: a feature may replace the one of sessions, and put others before it.
+SESSION_AUTHENTICATION_CLASS = "auth_core.sessions.authentication.SessionTokenAuthentication"
+EXTRA_AUTHENTICATION_CLASSES: list[str] = []
 REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "auth_core.sessions.authentication.SessionTokenAuthentication"
-    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PARSER_CLASSES": ["auth_core.http.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -458,6 +458,10 @@ LOGGING: dict[str, Any] = {
 REQUIRED_IN_PRODUCTION: dict[str, str] = {}
 
 features.merge_settings(globals())
+REST_FRAMEWORK["DEFAULT_AUTHENTICATION_CLASSES"] = [
+    *EXTRA_AUTHENTICATION_CLASSES,
+    SESSION_AUTHENTICATION_CLASS,
+]
 
 for _name, _example in REQUIRED_IN_PRODUCTION.items():
     required(_name, _example)

@@ -35,6 +35,7 @@ from .adapter import frontend_link
 from .fields import AddressField
 from .models import EmailChange, PasswordResetNonce
 from .recovery import locked_user, settle_address
+from .signals import account_recovered
 
 CONFIRM = timedelta(hours=policy.EMAIL_VERIFICATION_HOURS)
 UNDO = timedelta(days=policy.EMAIL_UNDO_DAYS)
@@ -165,6 +166,7 @@ def undo_change(key: str, request: HttpRequest) -> None:
             _move(user, change.old_email, request)
             _end(AuthSession.objects.filter(user=user), user, request)
             record(Event.EMAIL_RESTORED, request, user_id=user.pk)
+            account_recovered.send(sender=type(user), request=request, user=user)
             link = frontend_link("forgot-password")
             for email in {removed, user.email}:
                 outbox.notify(

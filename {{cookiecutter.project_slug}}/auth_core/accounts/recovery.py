@@ -34,6 +34,7 @@ from .adapter import frontend_link
 from .fields import AddressField
 from .models import PasswordResetNonce, new_nonce
 from .passwords import PasswordField, check_new_password, replace_password
+from .signals import account_recovered
 
 
 class ResetTokenGenerator(PasswordResetTokenGenerator):
@@ -174,6 +175,7 @@ class PasswordResetConfirmView(PublicEndpoint, GenericAPIView):
         with transaction.atomic():
             user = serializer.save()
             record(Event.PASSWORD_RESET, request._request, user_id=user.pk)
+            account_recovered.send(sender=type(user), request=request._request, user=user)
             outbox.notify(user, request._request, "account/email/password_reset")
         recover(user, request._request)
         signals.password_reset.send(sender=type(user), request=request._request, user=user)

@@ -11,11 +11,13 @@ from django.contrib.auth import get_user_model
 from django.core import signing
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from auth_core import policy
 from auth_core.accounts import email_change
 from auth_core.accounts.models import EmailChange, PasswordResetNonce
+from auth_core.accounts.signals import account_recovered
 from auth_core.audit.models import AuditEvent
 from auth_core.contract.marks import real_transactions
 from auth_core.testing import (
@@ -165,6 +167,36 @@ def test_a_change_is_announced_to_the_team(account: Account, changed: Any) -> No
     finally:
         email_changed.disconnect(receive)
     assert told == [(account.user.email, NEW)]
+
+
+def test_taking_the_account_back_is_announced(
+    account: Account, changed: Any, mailbox: list[Any]
+) -> None:
+    """ACC-04: a reset and an undoing, but no mere change; whoever cannot do what is due then undoes them."""
+    told: list[Any] = []
+
+    def receive(user: Any, request: Any, **kwargs: Any) -> None:
+        told.append((user.pk, request.path))
+
+    def fail(**kwargs: Any) -> None:
+        raise RuntimeError
+
+    account_recovered.connect(receive)
+    try:
+        key = changed(account.log_in())
+        assert told == []
+        account_recovered.connect(fail)
+        assert undo(key).status == 500
+        assert email_of(account) == NEW
+        account_recovered.disconnect(fail)
+        told.clear()
+        assert undo(key).status == 200
+        by_a_reset(account, Api(), mailbox)
+    finally:
+        account_recovered.disconnect(fail)
+        account_recovered.disconnect(receive)
+    paths = [reverse("email_change_undo"), reverse("rest_password_reset_confirm")]
+    assert told == [(account.user.pk, path) for path in paths]
 
 
 def test_a_key_works_once_and_only_the_newest(account: Account, asked: Any) -> None:

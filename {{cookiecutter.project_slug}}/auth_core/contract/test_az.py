@@ -65,6 +65,8 @@ PLAIN_FEATURES = {
     )
 }
 OTHER_FEATURES = {
+    "api_key_list",
+    "api_key",
     "invitation_list",
     "invitation",
     "invitation_resend",

@@ -15,7 +15,10 @@ def samesite_none(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Refuse SameSite=None without an allow-list or without our CSRF proof (ASVS 3.3.2)."""
     chosen = samesite()
     classes: Any = api_settings.DEFAULT_AUTHENTICATION_CLASSES
-    proof = all(issubclass(each, CookieAuthentication) for each in classes)
+    proof = all(
+        issubclass(each, CookieAuthentication) or not getattr(each, "reads_cookies", True)
+        for each in classes
+    )
     if chosen in ("Lax", "Strict") or (
         chosen == "None" and settings.CORS_ALLOWED_ORIGINS and proof
     ):

@@ -6,10 +6,6 @@ TOKEN_DELIVERY = "auth_core.features.cookies.delivery.CookieDelivery"
 # Lax, Strict, or None for a frontend of another site, which CORS_ALLOWED_ORIGINS must name.
 TOKEN_COOKIE_SAMESITE = "Lax"
 INSTALLED_APPS = ["auth_core.features.cookies"]
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "auth_core.features.cookies.authentication.CookieAuthentication"
-    ]
-}
+SESSION_AUTHENTICATION_CLASS = "auth_core.features.cookies.authentication.CookieAuthentication"
 CORS_ALLOW_CREDENTIALS = True
 CORS_ALLOW_HEADERS = [*default_headers, "x-csrf-token", "x-token-delivery", "x-request-id"]

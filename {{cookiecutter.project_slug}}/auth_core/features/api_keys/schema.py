@@ -1,0 +1,36 @@
+"""Tells the OpenAPI schema which operations take a key, how it is sent and what it must hold."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.permissions import SAFE_METHODS
+
+from .permissions import HasScope
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):
+    target_class = "auth_core.features.api_keys.authentication.ApiKeyAuthentication"
+    name = ["apiKey", "apiKeyAsUserName"]
+
+    def get_security_requirement(self, auto_schema: Any) -> Any:
+        is_safe = auto_schema.method in SAFE_METHODS
+        for permission in auto_schema.view.get_permissions():
+            if isinstance(permission, HasScope):
+                scope = permission.read if is_safe else permission.write
+                return [{name: [scope]} for name in self.name] if scope else []
+        return []
+
+    def get_security_definition(self, auto_schema: Any) -> Any:
+        return [
+            {
+                "type": "apiKey",
+                "in": "header",
+                "name": "Authorization",
+                "description": "`Api-Key KEY`",
+            },
+            {
+                "type": "http",
+                "scheme": "basic",
+                "description": "The API key as the user name, and an empty password.",
+            },
+        ]
