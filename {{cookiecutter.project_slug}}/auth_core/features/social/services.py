@@ -169,6 +169,15 @@ def unlink(user: Any, name: str, request: HttpRequest) -> None:
     outbox.notify(user, request, "account/email/social_unlinked", provider=name)
 
 
+def end_of_recovered(user: Any, request: HttpRequest, **kwargs: Any) -> None:
+    """Unlink all of an account that its owner took back by mail: a thief may have linked one.
+
+    What has the same address, verified, is linked again at its next login.
+    """
+    if SocialAccount.objects.filter(user=user.pk).delete()[0]:
+        record(Event.SOCIAL_UNLINKED, request, user_id=user.pk, reason="recovered")
+
+
 def export(user: Any) -> dict[str, Any]:
     """Tell which identities are linked: all that is stored of them."""
     accounts = SocialAccount.objects.filter(user=user)

@@ -28,7 +28,15 @@ from auth_core.features.social import flows, providers
 from auth_core.features.social import settings as fragment
 from auth_core.features.social.models import Flow
 from auth_core.sessions.models import AuthSession
-from auth_core.testing import Account, Answer, Api, at_once, forget_uses
+from auth_core.testing import (
+    OTHER_PASSWORD,
+    Account,
+    Answer,
+    Api,
+    at_once,
+    forget_uses,
+    link_secrets,
+)
 
 from .conftest import NAME, app_of
 from .testing import Provider, new_key
@@ -786,6 +794,20 @@ def test_of_two_users_who_link_the_same_one_does(
     jobs = [lambda c=c, b=b: c.post(f"social_{NAME}_link", b) for c, b in bodies]
     assert sorted(it.status for it in at_once(*jobs)) == [200, 409]
     assert SocialAccount.objects.count() == 1
+
+
+def test_a_recovery_by_mail_ends_what_a_thief_linked(
+    linked: Account, provider: Provider, finish: Login, mailbox: list[Any]
+) -> None:
+    """SOC-10: all is unlinked; what has the owner's verified address links itself again."""
+    Api().post("rest_password_reset", {"email": linked.user.email})
+    new = {"new_password1": OTHER_PASSWORD, "new_password2": OTHER_PASSWORD}
+    body = {**link_secrets(mailbox[-1]), **new}
+    assert Api().post("rest_password_reset_confirm", body).status == 200
+    assert not SocialAccount.objects.exists()
+    assert "user_social_unlinked" in events()
+    provider.has_user("owner", email=linked.user.email, email_verified=True)
+    assert finish("owner").body["user"]["pk"] == str(linked.user.pk)
 
 
 # --- Secrets -----------------------------------------------------------------------------------
