@@ -7,7 +7,6 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import jwt
@@ -60,7 +59,6 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
     def get_requests_session(self) -> requests.Session:
         """Return a client that follows no redirect and takes no error of the provider for an answer."""
         session = super().get_requests_session()
-        session.request = partial(session.request, allow_redirects=False)
         session.hooks["response"].append(_refuse_failure)
         return session
 
