@@ -49,9 +49,10 @@ DEPENDENCIES: Final = set(
     django_allauth django_anymail django_cors_headers django_environ django_rest_framework
     django_stubs django_stubs_ext django_tasks django_tasks_db djangorestframework
     djangorestframework_simplejwt djangorestframework_stubs drf_spectacular
-    drf_spectacular_sidecar environ gunicorn httpx jwt mypy psycopg psycopg_binary
-    pwned_passwords_django pyjwt pytest pytest_django pytest_xdist qrcode redis rest_framework
-    rest_framework_simplejwt ruff schemathesis time_machine uv whitenoise
+    drf_spectacular_sidecar environ gunicorn httpx jwt mypy oidc_provider_mock psycopg
+    psycopg_binary pwned_passwords_django pyjwt pytest pytest_django pytest_xdist qrcode
+    redis rest_framework rest_framework_simplejwt ruff schemathesis time_machine uv
+    whitenoise
     """.split()
 )
 
@@ -75,6 +76,8 @@ RESERVED_ROOTS: Final = {
     "account": "the built-in pages",
     ".well-known": "the public keys",
 }
+# In this order, so that the same choice is the same answer everywhere.
+SOCIAL_PROVIDERS: Final = ("google", "github", "openid_connect")
 URL_QUESTIONS: Final = ("auth_url_prefix", "registration_url_prefix", "refresh_url")
 
 CONTRADICTIONS: Final = (
@@ -244,6 +247,28 @@ def url_fault(url: str) -> str | None:
     return first_fault(faults)
 
 
+def social_providers(answers: Answers) -> Iterator[Problem]:
+    """Where else people may log in.
+
+    Valid: nothing | google | google,github | openid_connect | google,github,openid_connect
+    Invalid: facebook | Google | google,google | google, | , | "google, github" | github,google
+    """
+    value = answers["social_providers"]
+    names = value.split(",")
+    known = [name for name in SOCIAL_PROVIDERS if name in names]
+    faults: dict[str, object] = {
+        f"may name {', '.join(SOCIAL_PROVIDERS)}, with a comma and nothing else between": (
+            set(names) - set(SOCIAL_PROVIDERS)
+        ),
+        "names a provider twice": len(names) > len(known),
+        f"must keep the order {', '.join(SOCIAL_PROVIDERS)}": names != known,
+    }
+    if value and (why := first_fault(faults)):
+        words = re.findall("[a-z_]+", value.lower())
+        example = ",".join(name for name in SOCIAL_PROVIDERS if name in words)
+        yield Problem({"social_providers": value}, why, {"social_providers": example})
+
+
 def url_prefixes(answers: Answers) -> Iterator[Problem]:
     """Paths as they stand in the URL, between slashes that the project adds itself.
 
@@ -365,6 +390,7 @@ VALIDATORS: Final[tuple[Validator, ...]] = (
     frontend_url,
     access_token_minutes,
     refresh_token_days,
+    social_providers,
     url_prefixes,
     reserved_paths,
     colliding_paths,

@@ -167,7 +167,12 @@ def environment(bake: Bake, python: str, django: str) -> Path:
     """Return an environment with what any variant may need, built once for all workers."""
     executable = interpreter(python)
     projects = [
-        bake(django_version=django, database="postgresql", email_provider=provider)
+        bake(
+            django_version=django,
+            database="postgresql",
+            email_provider=provider,
+            social_providers="google",
+        )
         for provider in ("postmark", "mailgun")
     ]
     files = [project.path / "pyproject.toml" for project in projects]

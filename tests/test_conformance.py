@@ -16,6 +16,7 @@ from tests.variants import ROWS
         {"token_delivery": "both"},
         {"breached_passwords": False},
         {"mfa": "none"},
+        {"social_providers": "google"},
         {"api_keys": True},
     ],
     ids=str,

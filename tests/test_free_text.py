@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, assume, example, given, note, setting
 from hypothesis import strategies as st
 
 from tests.project import QUESTIONS, ROOT, Answers, Bake, BakedProject, complete, pre_gen
-from tests.variants import command_of
+from tests.variants import SAMPLES, command_of
 
 IS_NIGHTLY: Final = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 # The same examples every time, and nothing kept of them: a failure is one for everybody.
@@ -136,6 +136,7 @@ def possible_answers(draw: st.DrawFn) -> Answers:
         "auth_url_prefix": auth,
         "registration_url_prefix": draw(near | above),
         "refresh_url": draw(near),
+        "social_providers": draw(st.sampled_from(["", *SAMPLES["social_providers"]])),
     }
     assume(not pre_gen.problems(complete(some)))
     return some
@@ -150,6 +151,7 @@ LONGEST: Final = {
     "auth_url_prefix": "p" * pre_gen.MAX_PREFIX,
     "registration_url_prefix": "p" * pre_gen.MAX_PREFIX,
     "refresh_url": "~" * pre_gen.MAX_PREFIX,
+    "social_providers": ",".join(pre_gen.SOCIAL_PROVIDERS),
 }
 
 

@@ -45,6 +45,11 @@ REFUSED: dict[str, list[str]] = {
     "auth_url_prefix": [*NO_PATHS, "admin", "admin/auth", "static", "api/schema", "api/docs/auth"],
     "registration_url_prefix": [*NO_PATHS, "health", "account/registration"],
     "refresh_url": [*NO_PATHS, ".well-known/refresh", "health/live"],
+    "social_providers": [
+        "facebook", "Google", "google,google", "google,github,google", "google,", ",", " ",
+        "google, github", "google;github", "github,google", "google,openid-connect",
+        "google\n", "{{ 7*7 }}", 'google"', "g" * 5000,
+    ],
 }  # fmt: skip
 REFUSALS = [(question, value) for question, values in REFUSED.items() for value in values]
 # Answers that are fine alone, and what the refusal of all of them says.
@@ -139,7 +144,9 @@ def test_a_bad_prefix_that_others_begin_with_is_told_once() -> None:
 def test_every_dependency_of_every_variant_is_refused_as_a_slug(bake: Bake) -> None:
     slugs: set[str] = set()
     for provider in ("postmark", "mailgun"):
-        text = bake(database="postgresql", email_provider=provider).read("pyproject.toml")
+        text = bake(database="postgresql", email_provider=provider, social_providers="google").read(
+            "pyproject.toml"
+        )
         declared = tomllib.loads(text)
         lines = declared["project"]["dependencies"] + declared["dependency-groups"]["dev"]
         slugs |= {re.split("[^a-z0-9-]", line)[0] for line in lines}

@@ -50,6 +50,14 @@ TRACES: dict[str, dict[str, list[Any]]] = {
     ".gitlab-ci.yml": {"ci": ["gitlab"]},
     "template_update_token": {"ci": ["github", "gitlab"]},
 }
+SOCIAL = OPTIONAL["auth_core/features/social"]["social_providers"]
+TRACES |= {
+    "oidc-provider-mock": {"social_providers": SOCIAL},
+    **{
+        f"{name}_client_id": {"social_providers": [it for it in SOCIAL if name in it]}
+        for name in ("google", "github", "openid_connect")
+    },
+}
 BIN = Path(sys.executable).parent
 
 
@@ -102,7 +110,9 @@ def test_exactly_the_chosen_files_are_there(project: BakedProject, template: Pat
 
 def test_nothing_that_was_not_chosen_is_named(project: BakedProject) -> None:
     for path in not_chosen(project.answers):
-        name = re.compile("|".join(rf"{re.escape(p)}\b" for p in (path, path.replace("/", "."))))
+        # Not the end of another name: .github is a folder, providers.github a module.
+        paths = (path, path.replace("/", "."))
+        name = re.compile("|".join(rf"(?<!\w){re.escape(p)}\b" for p in paths))
         naming = {file for file, text in project.texts() if name.search(text)}
         # The lock records the table of what is optional, as it does the answers; the check looks
         # into folders that a team may have made itself.

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from tests.project import PRESETS, QUESTIONS, ROOT, Answers, Bake, BakedProject
+from tests.project import PRESETS, QUESTIONS, ROOT, Answers, Bake, BakedProject, pre_gen
 from tests.variants import (
     PYTHON,
     ROWS,
@@ -31,6 +31,13 @@ PRODUCTION = {
     "FRONTEND_URL": "https://app.example.com",
     "DATABASE_URL": "postgresql://user:password@127.0.0.1:5432/name",
     "EMAIL_URL": "smtps://user:password@mail.example.com:465",
+    "SOCIAL_REDIRECT_URIS": "https://app.example.com/social",
+    "OPENID_CONNECT_ISSUER": "https://login.example.com",
+    **{
+        f"{provider.upper()}_CLIENT_{part}": "xxxxxxxx"
+        for provider in pre_gen.SOCIAL_PROVIDERS
+        for part in ("ID", "SECRET")
+    },
 }
 every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name, scope="module")
 Place = Callable[[str, str], Path]

@@ -27,6 +27,7 @@ SAMPLES: Final[dict[str, list[str]]] = {
     "auth_url_prefix": ["a", "v1.2/~a_b-c", "p" * 80],
     "registration_url_prefix": ["api/auth", "r" * 100],
     "refresh_url": ["refresh", "f" * 100],
+    "social_providers": ["google", "github,openid_connect", "google,github,openid_connect"],
 }
 STRENGTH: Final = int(os.environ.get("STRENGTH", "2"))
 SHARES: Final = int(os.environ.get("SHARES", "3"))

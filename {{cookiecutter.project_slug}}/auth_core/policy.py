@@ -37,6 +37,8 @@ REGISTRATION_URL_PREFIX: Final = "{{ cookiecutter.registration_url_prefix }}"
 REFRESH_URL: Final = "{{ cookiecutter.refresh_url }}"
 
 MFA: Final[Literal["totp", "none"]] = "{{ cookiecutter.mfa }}"
+# Where else people may log in, with commas between; empty means nowhere.
+SOCIAL_PROVIDERS: Final = "{{ cookiecutter.social_providers }}"
 # fmt: on
 
 # However active, a session ends after this long (NIST SP 800-63B-4, 2.1.3: overall, 30 days at AAL1).

@@ -144,7 +144,7 @@ INSTALLED_APPS = [
     "auth_core.accounts",
     "allauth",
     "allauth.account",
-    # dj_rest_auth.registration imports its models; no provider is configured.
+    # dj_rest_auth.registration imports its models.
     "allauth.socialaccount",
     "dj_rest_auth",
     "dj_rest_auth.registration",
@@ -458,8 +458,14 @@ LOGGING: dict[str, Any] = {
     },
 }
 
+# Variables that features need in production -> an example.
+REQUIRED_IN_PRODUCTION: dict[str, str] = {}
+
 features.merge_settings(globals())
 REST_FRAMEWORK["DEFAULT_AUTHENTICATION_CLASSES"] = [
     *EXTRA_AUTHENTICATION_CLASSES,
     SESSION_AUTHENTICATION_CLASS,
 ]
+
+for _name, _example in REQUIRED_IN_PRODUCTION.items():
+    required(_name, _example)

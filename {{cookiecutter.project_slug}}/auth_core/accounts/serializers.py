@@ -92,7 +92,7 @@ class RegisterSerializer(registration.RegisterSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         users = get_user_model().objects
         username, email = attrs.get("username"), attrs.get("email")
-        abandoned = self._abandoned(email).values("user")
+        abandoned = self.abandoned(email).values("user")
         if username and users.filter(username=username).exclude(pk__in=abandoned).exists():
             raise username_taken()
         if email and not VERIFICATION_IS_MANDATORY and users.filter(email=email).exists():
@@ -102,7 +102,7 @@ class RegisterSerializer(registration.RegisterSerializer):
         return attrs
 
     @staticmethod
-    def _abandoned(email: str | None) -> Any:
+    def abandoned(email: str | None) -> Any:
         """Select the registration of an address that was never verified: it owns neither address nor name.
 
         Not one that ever logged in, or that an administrator has deactivated.
@@ -116,6 +116,12 @@ class RegisterSerializer(registration.RegisterSerializer):
         )
         return pending if email and VERIFICATION_IS_MANDATORY else pending.none()
 
+    @classmethod
+    def delete_abandoned(cls, email: str | None) -> None:
+        """Delete such a registration; locked, so that not one whose link is followed at this moment."""
+        abandoned = cls.abandoned(email).select_for_update(of=("self",))
+        get_user_model().objects.filter(pk__in=[each.user_id for each in abandoned]).delete()
+
     def build_user(self, request: Any) -> None:
         """Make the user, unsaved: hashing takes long, and no transaction should wait for it."""
         self.cleaned_data = self.get_cleaned_data()
@@ -127,9 +133,7 @@ class RegisterSerializer(registration.RegisterSerializer):
         users, email = get_user_model().objects, self.validated_data.get("email")
         try:
             with transaction.atomic():
-                # Locked, so that one whose link is followed at this moment is not deleted.
-                abandoned = self._abandoned(email).select_for_update(of=("self",))
-                users.filter(pk__in=[each.user_id for each in abandoned]).delete()
+                self.delete_abandoned(email)
                 self.user.save(force_insert=True)
         except IntegrityError as error:
             if email and users.filter(email=email).exists():

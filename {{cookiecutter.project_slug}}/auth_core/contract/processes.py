@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
+from django.conf import settings
 from django.db import connection
 
 from auth_core import features, policy
@@ -27,6 +28,7 @@ PRODUCTION = {
     "SECRET_KEY": secrets.token_urlsafe(64),
     "AUTH_SIGNING_KEYS": str(Key.generate(policy.SIGNING_ALGORITHM)),
     **features.new_secrets(),
+    **settings.REQUIRED_IN_PRODUCTION,
     "ALLOWED_HOSTS": "api.example.com",
     "FRONTEND_URL": "https://app.example.com",
     "DATABASE_URL": "sqlite:///var/production.sqlite3"

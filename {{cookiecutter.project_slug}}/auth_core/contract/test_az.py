@@ -52,7 +52,12 @@ PLAIN = {"health_live", "health_ready"} | (
     {"jwks"} if policy.SIGNING_ALGORITHM != "HS256" else set()
 )
 # Names of features that may be there.
-PUBLIC_FEATURES = {"tutorial_refresh", "mfa_verify"}
+SOCIAL = [f"social_{name}" for name in policy.SOCIAL_PROVIDERS.split(",")]
+PUBLIC_FEATURES = {
+    "tutorial_refresh",
+    "mfa_verify",
+    *(f"{name}_{step}" for name in SOCIAL for step in ("login", "login_begin")),
+}
 PLAIN_FEATURES = {
     f"account/{page}"
     for page in (
@@ -74,6 +79,8 @@ OTHER_FEATURES = {
     "mfa_totp_activate",
     "mfa_totp_deactivate",
     "mfa_recovery_codes_regenerate",
+    "social_account_list",
+    *(f"{name}_{step}" for name in SOCIAL for step in ("link", "link_begin")),
 }
 GRANT_RIGHTS = {"is_staff", "is_superuser", "is_active", "groups", "user_permissions"}
 SECRET = {*GRANT_RIGHTS, "password", "last_login"}

@@ -1,0 +1,184 @@
+"""Finds, makes, links and unlinks the account of this project for an identity at a provider.
+
+An identity is the provider and its stable id of the user, never an address or a name (ASVS 6.8.1).
+"""
+
+from enum import StrEnum
+from typing import Any
+
+from allauth.account import signals
+from allauth.account.adapter import get_adapter as get_account_adapter
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.adapter import get_adapter
+from allauth.socialaccount.models import SocialAccount, SocialLogin
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.db import IntegrityError, transaction
+from django.http import Http404, HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from rest_framework import status
+from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
+
+from auth_core.accounts.recovery import locked_user
+from auth_core.accounts.serializers import HAS_USERNAMES, RegisterSerializer
+from auth_core.audit.log import Event as KernelEvent
+from auth_core.audit.log import record
+from auth_core.mail import outbox
+
+from .providers import known_as
+
+NEEDS_EMAIL = "email*" in settings.ACCOUNT_SIGNUP_FIELDS
+
+
+class Event(StrEnum):
+    SOCIAL_LINKED = "user_social_linked"
+    SOCIAL_UNLINKED = "user_social_unlinked"
+
+
+class Conflict(APIException):
+    status_code = status.HTTP_409_CONFLICT
+
+
+def user_of(login: SocialLogin, name: str, request: HttpRequest) -> Any:
+    """Return the user of an identity; where there is none, link it by address or register it.
+
+    Raises Conflict (409) with the code `account_exists`, PermissionDenied (403) with
+    `registration_closed`, ValidationError (400) with `email_not_verified`.
+    """
+    try:
+        return _user_of(login, name, request)
+    except IntegrityError:  # another request of the same person was faster
+        return _user_of(login, name, request)
+
+
+@transaction.atomic
+def _user_of(login: SocialLogin, name: str, request: HttpRequest) -> Any:
+    account = _accounts_of(login).select_related("user").first()
+    if account is not None:
+        _accounts_of(login).update(last_login=timezone.now())
+        return account.user
+    email = _verified_email(login)
+    owner = _owner_of(email) if email else None
+    if owner is None:
+        return _register(login, email, name, request)
+    # A deactivated one is refused where sessions begin.
+    if owner.is_active:
+        _link(owner, login, name, request)
+    return owner
+
+
+def _accounts_of(login: SocialLogin) -> Any:
+    return SocialAccount.objects.filter(provider=login.account.provider, uid=login.account.uid)
+
+
+def _verified_email(login: SocialLogin) -> str | None:
+    """Return the first address that the provider has verified; allauth puts the primary one first."""
+    verified = (it.email for it in login.email_addresses if it.verified is True)
+    return next(map(get_account_adapter().clean_email, verified), None)
+
+
+def _owner_of(email: str) -> Any | None:
+    """Return whose verified address this is; raises Conflict where it is somebody's who did not verify it.
+
+    Both sides have seen the same mailbox then, whose owner could set a new password by mail as well. An
+    account that never verified it may have been made in wait for its owner.
+    """
+    verified = (
+        EmailAddress.objects.filter(email=email, verified=True).select_related("user").first()
+    )
+    if verified is not None:
+        return verified.user
+    abandoned = RegisterSerializer.abandoned(email).values("user")
+    if get_user_model().objects.filter(email=email).exclude(pk__in=abandoned).exists():
+        raise Conflict(
+            _("There is an account with this e-mail address: log in and link this provider to it."),
+            code="account_exists",
+        )
+    return None
+
+
+def _register(login: SocialLogin, email: str | None, name: str, request: HttpRequest) -> Any:
+    """Register somebody with the provider's verified address, and without a password."""
+    if not get_adapter(request).is_open_for_signup(request, login):
+        raise PermissionDenied(_("Registration is closed."), code="registration_closed")
+    if email is None and NEEDS_EMAIL:
+        raise ValidationError(
+            {"non_field_errors": [_("The provider has not verified your e-mail address.")]},
+            code="email_not_verified",
+        )
+    user: Any = login.user
+    user.email = email
+    if HAS_USERNAMES:
+        suggestions = [user.username, user.first_name, "user"]
+        user.username = get_account_adapter().generate_unique_username(suggestions)
+    RegisterSerializer.delete_abandoned(email)
+    user.save(force_insert=True)
+    if email:
+        EmailAddress.objects.create(user=user, email=email, primary=True, verified=True)
+    SocialAccount.objects.create(user=user, provider=login.account.provider, uid=login.account.uid)
+    record(KernelEvent.USER_CREATED, request, user_id=user.pk, provider=name)
+    signals.user_signed_up.send(sender=type(user), request=request, user=user, sociallogin=login)
+    return user
+
+
+def link(user: Any, login: SocialLogin, name: str, request: HttpRequest) -> SocialAccount:
+    """Link an identity to a user; raises Conflict (409) with the code `already_linked` where it is another's."""
+    try:
+        with transaction.atomic():
+            account: SocialAccount | None = _accounts_of(login).first()
+            if account is None:
+                return _link(user, login, name, request)
+    except IntegrityError:
+        account = _accounts_of(login).get()
+    if account.user_id != user.pk:
+        raise Conflict(
+            _("This provider's account is linked to another user."), code="already_linked"
+        )
+    return account
+
+
+def _link(user: Any, login: SocialLogin, name: str, request: HttpRequest) -> SocialAccount:
+    account = SocialAccount.objects.create(
+        user=user, provider=login.account.provider, uid=login.account.uid
+    )
+    record(Event.SOCIAL_LINKED, request, user_id=user.pk, provider=name)
+    outbox.notify(user, request, "account/email/social_linked", provider=name)
+    return account
+
+
+@transaction.atomic
+def unlink(user: Any, name: str, request: HttpRequest) -> None:
+    """Unlink whom a user is at a provider, unless nothing else is left to log in with: 400 `last_login_method`."""
+    locked = locked_user(user.pk)
+    of_user = SocialAccount.objects.filter(user=user)
+    others = of_user.exclude(provider=known_as(name))
+    if locked is None or not of_user.filter(provider=known_as(name)).exists():
+        raise Http404
+    if not locked.has_usable_password() and not others.exists():
+        raise ValidationError(
+            {
+                "non_field_errors": [
+                    _("Set a password first, by a password reset: you could not log in.")
+                ]
+            },
+            code="last_login_method",
+        )
+    of_user.filter(provider=known_as(name)).delete()
+    record(Event.SOCIAL_UNLINKED, request, user_id=user.pk, provider=name)
+    outbox.notify(user, request, "account/email/social_unlinked", provider=name)
+
+
+def end_of_recovered(user: Any, request: HttpRequest, **kwargs: Any) -> None:
+    """Unlink all of an account that its owner took back by mail: a thief may have linked one.
+
+    What has the same address, verified, is linked again at its next login.
+    """
+    if SocialAccount.objects.filter(user=user.pk).delete()[0]:
+        record(Event.SOCIAL_UNLINKED, request, user_id=user.pk, reason="recovered")
+
+
+def export(user: Any) -> dict[str, Any]:
+    """Tell which identities are linked: all that is stored of them."""
+    accounts = SocialAccount.objects.filter(user=user)
+    return {"social_accounts": [*accounts.values("provider", "uid", "date_joined", "last_login")]}
