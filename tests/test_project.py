@@ -33,6 +33,20 @@ def test_a_newcomer_needs_make_alone(bake: Bake) -> None:
     assert project.read(".env") == secrets
 
 
+def test_tests_are_called_the_same_in_every_process(bake: Bake, home: Path) -> None:
+    """Else pytest-xdist refuses to run them, which `make test` of a team does."""
+    features = {"api_keys": True, "registration": "invite", "token_delivery": "both"}
+    project = bake(**features, social_providers="google,github,openid_connect")
+    project.make(".env", home)
+    command = (home / "bin" / "python", "-m", "pytest", "--collect-only", "-q", "-p", "no:xdist")
+    first, second = (
+        project.run(*command, variables={"PYTHONHASHSEED": seed}).stdout.splitlines()[:-1]
+        for seed in ("1", "2")
+    )
+    assert len(first) > 1000
+    assert first == second
+
+
 def test_secrets_differ_from_project_to_project(bake: Bake, home: Path) -> None:
     texts = []
     for _ in range(2):

@@ -1,5 +1,6 @@
 """Account endpoints: dj-rest-auth's paths, bodies and status codes (docs/contract.md lists what differs)."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from allauth.account import signals
@@ -48,6 +49,17 @@ def login_answer(
     return delivery().attach(answer, pair)
 
 
+def log_in(
+    view: GenericAPIView, user: Any, request: HttpRequest, *, amr: Iterable[str] = ("pwd",)
+) -> Response:
+    """Begin the session of a user, and answer with it; or with the step that is needed first."""
+    try:
+        pair = services.start_session(user, request, amr=amr)
+    except services.StepNeeded as step:
+        return Response(step.begin(request))
+    return login_answer(view, pair)
+
+
 @hide_passwords
 class LoginView(PublicEndpoint, GenericAPIView):
     """Log in: 200 with a token pair and the user; 400 with `invalid_credentials` or `email_not_verified`.
@@ -61,9 +73,7 @@ class LoginView(PublicEndpoint, GenericAPIView):
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        return login_answer(
-            self, services.start_session(serializer.validated_data["user"], request._request)
-        )
+        return log_in(self, serializer.validated_data["user"], request._request)
 
 
 @hide_passwords

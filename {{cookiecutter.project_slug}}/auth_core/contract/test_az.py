@@ -23,6 +23,7 @@ from auth_core.audit.models import AuditEvent
 from auth_core.contract.marks import admin_is_here
 from auth_core.contract.permissions import explicit_permissions, rows
 from auth_core.sessions.models import AuthSession
+from auth_core.sessions.services import StepNeeded
 from auth_core.testing import OTHER_PASSWORD, PASSWORD, Account, Api, registration
 from users.serializers import UserSerializer
 
@@ -229,6 +230,28 @@ def test_a_gate_leaves_nothing_of_a_session(account: Account, settings: Any, mai
         assert Api().post("rest_register", registration()).code == "not_today"
         assert get_user_model().objects.count() == 1
         assert not mailbox
+
+
+class Captcha(StepNeeded):
+    """A step that a team might ask for."""
+
+    def begin(self, request: Any) -> dict[str, Any]:
+        return {"captcha_required": True}
+
+
+def ask(session: Any, request: Any) -> None:
+    raise Captcha
+
+
+def test_a_gate_may_ask_for_one_more_step(account: Account, settings: Any) -> None:
+    """AZ-01: a login is answered with it, and no session begins; where nothing was a login it is 403."""
+    settings.SESSION_GATES = [f"{__name__}.ask"]
+    answer = Api().post("rest_login", account.credentials)
+    assert (answer.status, answer.body) == (200, {"captcha_required": True})
+    assert not answer.cookies
+    assert not AuthSession.objects.exists()
+    if policy.REGISTRATION == "open" and policy.EMAIL_VERIFICATION != "mandatory":
+        assert Api().post("rest_register", registration()).status == 403
 
 
 def test_a_restriction_meets_every_request(account: Account, settings: Any) -> None:

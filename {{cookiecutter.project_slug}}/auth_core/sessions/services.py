@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
-from rest_framework.exceptions import AuthenticationFailed, ValidationError
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 
@@ -78,6 +78,17 @@ def with_login_facts(users: QuerySet[Any], request: HttpRequest | None) -> Query
         known_network=Exists(sound.filter(network=network_of(request))),
         known_agent=Exists(sound.filter(user_agent=agent)),
     )
+
+
+class StepNeeded(PermissionDenied):
+    """What one of SESSION_GATES raises for a login that can go on with one more step.
+
+    403 where a session would begin in another way than by a login.
+    """
+
+    def begin(self, request: HttpRequest) -> dict[str, Any]:
+        """Return the body of the answer with which the login goes on."""
+        raise NotImplementedError
 
 
 def start_session(user: Any, request: HttpRequest, *, amr: Iterable[str] = ("pwd",)) -> TokenPair:

@@ -14,6 +14,8 @@ class PendingLogin(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
     # The user's session auth hash at that time: a change of the password ends the login.
     auth_hash = models.CharField(max_length=128)
+    # How its user logged in so far (RFC 8176).
+    amr = models.JSONField(default=list)
     # How its tokens shall reach the client: it cannot end in another way than it began.
     delivery = models.CharField(max_length=10, choices=Delivery)
     tries = models.PositiveSmallIntegerField(default=0)

@@ -94,5 +94,5 @@ class FullReauthenticateSerializer(ReauthenticateSerializer):
                 reason="invalid_code",
             )
             raise services.invalid_code()
-        services.count_as(session, services.AMR)
+        services.count_factor(session)
         return attrs

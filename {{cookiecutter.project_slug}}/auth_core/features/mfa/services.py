@@ -31,8 +31,8 @@ from auth_core.throttling.passwords import Attempt, failure
 from . import encryption, factors
 from .models import PendingLogin
 
-# How a session with a second factor was begun (RFC 8176).
-AMR = ("pwd", "otp", "mfa")
+# What a second factor adds to how a session was begun (RFC 8176).
+SECOND = ("otp", "mfa")
 ENROLMENT_SECONDS = 600
 
 
@@ -44,15 +44,20 @@ class Event(StrEnum):
     RECOVERY_CODES_RENEWED = "user_mfa_recovery_codes_renewed"
 
 
-class SecondFactorRequired(PermissionDenied):
-    """A session would begin without the second factor that its user has (403 where nobody asks for it)."""
+class SecondFactorRequired(sessions.StepNeeded):
+    """A session would begin without the second factor that its user has."""
 
     default_detail = _("A second factor is required.")
     default_code = "mfa_required"
 
-    def __init__(self, user: Any) -> None:
+    def __init__(self, session: AuthSession) -> None:
         super().__init__()
-        self.user = user
+        self.user, self.amr = session.user, session.amr
+
+    def begin(self, request: HttpRequest) -> dict[str, Any]:
+        """Have the login wait for a code."""
+        token = begin_login(self.user, self.amr, request)
+        return {"mfa_required": True, "ephemeral_token": token}
 
 
 # --- What the kernel asks: SESSION_GATES, SESSION_RESTRICTIONS ------------------------------
@@ -66,7 +71,7 @@ def require_factor(session: AuthSession, request: HttpRequest) -> None:
     # keys only at the commit.
     locked_user(session.user_id)
     if factors.has_factor(session.user_id):
-        raise SecondFactorRequired(session.user)
+        raise SecondFactorRequired(session)
 
 
 def is_required_of(user: Any) -> bool:
@@ -140,7 +145,7 @@ def invalid_code() -> ValidationError:
 
 
 @transaction.atomic
-def begin_login(user: Any, request: HttpRequest) -> str:
+def begin_login(user: Any, amr: list[str], request: HttpRequest) -> str:
     """Have a login wait for its code; return the token with which its client brings that."""
     token = secrets.token_urlsafe(32)
     seconds: int = settings.MFA_PENDING_SECONDS  # type: ignore[misc] # of a feature: mypy reads the kernel's
@@ -148,6 +153,7 @@ def begin_login(user: Any, request: HttpRequest) -> str:
         digest=encryption.digest(token),
         user=user,
         auth_hash=user.get_session_auth_hash(),
+        amr=amr,
         delivery=delivery().of(request),
         expires_at=timezone.now() + timedelta(seconds=seconds),
     )
@@ -200,7 +206,7 @@ def _finish(
     if not PendingLogin.objects.filter(pk=pending.pk).delete()[0]:
         raise invalid_login()
     trial.succeed()
-    return sessions.start_session(user, request, amr=AMR)
+    return sessions.start_session(user, request, amr=(*pending.amr, *SECOND))
 
 
 def invalid_login() -> ValidationError:
@@ -246,7 +252,7 @@ def enable_totp(request: Request, token: str, code: str) -> list[str]:
         refuse_enrolment(user)
         factors.add_totp(user, secret, step)
         codes = factors.renew_recovery_codes(user)
-        count_as(session, AMR)
+        count_factor(session)
         _change(request, Event.ENABLED)
         outbox.notify(user, http_request, "mfa/email/totp_activated")
     return codes
@@ -273,9 +279,11 @@ def lock(request: Request) -> None:
         raise sessions.refusal("session_revoked")
 
 
-def count_as(session: Any, amr: tuple[str, ...]) -> None:
-    """Say how a session's user has proved who they are, so far."""
-    AuthSession.objects.filter(pk=session.pk).update(amr=list(amr))
+def count_factor(session: Any, *, is_there: bool = True) -> None:
+    """Say of a session whether its user has shown a second factor besides."""
+    amr = [method for method in session.amr if method not in SECOND]
+    amr += SECOND if is_there else ()
+    AuthSession.objects.filter(pk=session.pk).update(amr=amr)
 
 
 def _change(request: Request, event: Event) -> None:
@@ -297,7 +305,7 @@ def disable(request: Request) -> None:
     with transaction.atomic():
         lock(request)
         Authenticator.objects.filter(user=request.user.pk).delete()
-        count_as(request.auth, ("pwd",))
+        count_factor(request.auth, is_there=False)
         _change(request, Event.DISABLED)
         outbox.notify(request.user, request._request, "mfa/email/totp_deactivated")
 
@@ -312,7 +320,7 @@ def renew_recovery_codes(request: Request) -> list[str]:
         lock(request)
         refuse_without_factor(user)
         if session.acr != "aal2":
-            raise SecondFactorRequired(user)
+            raise SecondFactorRequired(session)
         codes = factors.renew_recovery_codes(user)
         _change(request, Event.RECOVERY_CODES_RENEWED)
         outbox.notify(user, request._request, "mfa/email/recovery_codes_generated")

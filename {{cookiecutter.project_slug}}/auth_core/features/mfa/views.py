@@ -59,12 +59,7 @@ class LoginView(accounts.LoginView):
         },
     )
     def post(self, request: Request) -> Response:
-        try:
-            return super().post(request)
-        except services.SecondFactorRequired as required:
-            token = services.begin_login(required.user, request._request)
-            answer = {"mfa_required": True, "ephemeral_token": token}
-            return Response(PendingLoginAnswer(answer).data)
+        return super().post(request)
 
 
 @hide_secrets

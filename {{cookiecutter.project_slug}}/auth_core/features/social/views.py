@@ -12,12 +12,12 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from auth_core.accounts.views import LoginAnswer, hide_passwords, login_answer
+from auth_core.accounts.views import LoginAnswer, hide_passwords, log_in
 from auth_core.http.errors import all_codes
 from auth_core.http.schema import ERRORS_400, ERRORS_400_401, ERRORS_404, Error
 from auth_core.http.views import PublicEndpoint, RateLimited
 from auth_core.sessions.permissions import RecentlyAuthenticated
-from auth_core.sessions.services import record_failed_login, start_session
+from auth_core.sessions.services import record_failed_login
 
 from . import flows, providers, services
 from .serializers import (
@@ -98,7 +98,7 @@ class LoginView(AtProvider, PublicEndpoint):
             record_failed_login(reason, http_request, provider=self.provider)
             raise
         # No method of RFC 8176: the provider knows how, this project knows who.
-        return login_answer(self, start_session(user, http_request, amr=("fed",)))
+        return log_in(self, user, http_request, amr=("fed",))
 
 
 class BeginLinkView(AtProvider):

@@ -16,6 +16,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("digest", models.CharField(max_length=64, primary_key=True, serialize=False)),
                 ("auth_hash", models.CharField(max_length=128)),
+                ("amr", models.JSONField(default=list)),
                 (
                     "delivery",
                     models.CharField(

@@ -28,6 +28,7 @@ from auth_core.features.social import flows, providers
 from auth_core.features.social import settings as fragment
 from auth_core.features.social.models import Flow
 from auth_core.sessions.models import AuthSession
+from auth_core.sessions.services import StepNeeded
 from auth_core.testing import (
     OTHER_PASSWORD,
     Account,
@@ -366,7 +367,7 @@ def test_who_is_refused_by_the_provider_is_told(begin: Login, linked: Account) -
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"key": new_key()},
+        pytest.param({"key": new_key()}, id="foreign key"),
         {"algorithm": "none"},
         {"algorithm": "HS256", "key": "the-secret-of-the-client-as-a-key"},
         {"claims": {"aud": "another-client"}},
@@ -383,7 +384,8 @@ def test_who_is_refused_by_the_provider_is_told(begin: Login, linked: Account) -
         {"headers": {"kid": "another"}},
         {"no_id_token": True},
     ],
-    ids=str,
+    # pytest-xdist wants the same names in every process.
+    ids=json.dumps,
 )
 def test_an_id_token_that_proves_nothing_is_refused(
     provider: Provider, finish: Login, linked: Account, wrong: dict[str, Any]
@@ -572,6 +574,25 @@ def test_an_unverified_user_is_refused(finish: Login, linked: Account) -> None:
     """SOC-08: where the address must be verified, a link made before that does not replace it."""
     EmailAddress.objects.update(verified=False)
     is_refused(finish(), 400, "email_not_verified")
+
+
+class Captcha(StepNeeded):
+    def begin(self, request: Any) -> dict[str, Any]:
+        return {"captcha_required": True}
+
+
+def ask(session: AuthSession, request: Any) -> None:
+    assert session.amr == ["fed"]
+    raise Captcha
+
+
+def test_a_gate_is_asked_like_at_any_login(finish: Login, linked: Account, settings: Any) -> None:
+    """SOC-08: no provider is a way round; a login that needs one more step, as a second factor, goes on with it."""
+    settings.SESSION_GATES = [f"{__name__}.ask"]
+    answer = finish()
+    assert (answer.status, answer.body) == (200, {"captcha_required": True})
+    assert not answer.cookies
+    assert not AuthSession.objects.exists()
 
 
 def test_the_session_is_one_like_others(finish: Login, linked: Account, api: Api) -> None:
