@@ -278,10 +278,10 @@ def test_what_is_no_key_is_401(text: str) -> None:
         assert answer.headers["WWW-Authenticate"].startswith(policy.AUTH_HEADER_TYPE)
 
 
-@pytest.mark.parametrize("change", ["x{}", "{}x", "{:.60}", "{0} {0}", "{}\x00", "{}é"])
+@pytest.mark.parametrize("change", ["x{}", "{}x", "{0} {0}", "{}\x00", "{}é", "cut off"])
 def test_a_mistyped_key_is_told_so_either_way(change: str, key: str) -> None:
     """KEY-02: what begins like a key is taken for one, as a user name, too."""
-    text = change.format(key)
+    text = key[:-9] if change == "cut off" else change.format(key)
     for credentials in (f"Api-Key {text}", basic(text)):
         answer = sender(credentials).get("orders")
         assert (answer.status, answer.code) == (401, "key_not_valid")
