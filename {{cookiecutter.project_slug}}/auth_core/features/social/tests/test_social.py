@@ -748,6 +748,7 @@ def test_linking_and_unlinking_need_a_recent_login(
     granted = provider.grant(begun.body["authorization_url"], "ada")
     body = {"flow_token": begun.body["flow_token"], **granted}
     clock.shift(policy.REAUTHENTICATION_MINUTES * 60 + 1)
+    client = client.refreshed()  # which is no login
     steps: list[tuple[str, str, Any]] = [
         ("POST", f"social_{NAME}_link_begin", {}),
         ("POST", f"social_{NAME}_link", body),
