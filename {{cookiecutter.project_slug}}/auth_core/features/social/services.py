@@ -48,7 +48,8 @@ def user_of(login: SocialLogin, name: str, request: HttpRequest) -> Any:
     """
     try:
         return _user_of(login, name, request)
-    except IntegrityError:  # another request of the same person was faster
+    except (IntegrityError, Conflict):
+        # Another request of the same person was faster, perhaps between two of the questions here.
         return _user_of(login, name, request)
 
 
