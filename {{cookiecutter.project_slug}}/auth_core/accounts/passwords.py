@@ -13,13 +13,11 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from rest_framework import serializers
-from rest_framework.exceptions import Throttled
 
 from auth_core import policy
 from auth_core.sessions.models import AuthSession, RevocationReason
 from auth_core.sessions.services import auth_hashes
-from auth_core.throttling.counters import Refused
-from auth_core.throttling.limits import record_refusal
+from auth_core.throttling.limits import throttled
 from auth_core.throttling.passwords import attempt_confirmation
 
 from .password_policy import MAX_LENGTH, nfc
@@ -89,11 +87,8 @@ def confirm_password(user: Any, password: str, request: HttpRequest) -> bool:
     Wrong ones make the user wait as at a login, but counted apart; raises Throttled (429). Call it
     outside of a transaction, or what the request rolls back was never counted.
     """
-    try:
+    with throttled(request, user.pk):
         attempt = attempt_confirmation(user)
-    except Refused as refusal:
-        record_refusal(refusal, request, user_id=user.pk)
-        raise Throttled(wait=refusal.wait) from refusal
     with attempt:
         if not check_password(user, password):
             return False

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
+from auth_core.http.admin import ViewOnlyAdmin
 from auth_core.sessions.models import AuthSession
 
 from .log import pseudonym
@@ -26,7 +27,7 @@ def _link(model: type[Any], pk: Any) -> str:
 
 
 @admin.register(AuditEvent)
-class AuditEventAdmin(admin.ModelAdmin):
+class AuditEventAdmin(ViewOnlyAdmin):
     list_display = ("at", "event", "outcome", "reason", "user", "actor", "ip", "request")
     list_filter = ("outcome", "event", "time")
     date_hierarchy = "time"
@@ -90,12 +91,6 @@ class AuditEventAdmin(admin.ModelAdmin):
     @admin.display(description=_("detail"))
     def details(self, event: AuditEvent) -> str:
         return format_html("<pre>{}</pre>", json.dumps(event.detail, indent=2, ensure_ascii=False))
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

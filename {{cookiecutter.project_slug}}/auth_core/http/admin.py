@@ -70,6 +70,16 @@ class AdminSite(admin.AdminSite):
         return response
 
 
+class ViewOnlyAdmin(admin.ModelAdmin):
+    """For rows that are made and changed elsewhere: nobody adds or changes one here."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 ACTS = {ADDITION: "addition", CHANGE: "change", DELETION: "deletion"}
 
 

@@ -1,18 +1,18 @@
 """Login sessions in the admin: to see, and to end."""
 
-from typing import Any
-
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+
+from auth_core.http.admin import ViewOnlyAdmin
 
 from . import services
 from .models import AuthSession, RevocationReason
 
 
 @admin.register(AuthSession)
-class AuthSessionAdmin(admin.ModelAdmin):
+class AuthSessionAdmin(ViewOnlyAdmin):
     list_display = (
         "id",
         "user",
@@ -28,12 +28,6 @@ class AuthSessionAdmin(admin.ModelAdmin):
     search_fields = ("id", "user__username", "user__email", "ip")
     exclude = ("auth_hash", "network")
     actions = ("end_sessions",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @admin.action(description=_("End the chosen sessions"), permissions=["delete"])
     def end_sessions(self, request: HttpRequest, queryset: QuerySet[AuthSession]) -> None:

@@ -6,6 +6,8 @@ request without it, tells no Retry-After, and its lock refuses callers who race 
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
@@ -87,13 +89,20 @@ def _source(per: str, request: Any, key: str | None) -> str | None:
             return ""
 
 
+@contextmanager
+def throttled(request: HttpRequest, user_id: Any = None) -> Iterator[None]:
+    """Record what is refused within, and answer Throttled (429, Retry-After)."""
+    try:
+        yield
+    except Refused as refusal:
+        record_refusal(refusal, request, user_id=user_id)
+        raise Throttled(wait=refusal.wait) from refusal
+
+
 def count_use(name: str, request: HttpRequest, *, key: str | None = None) -> None:
     """Count one use of RATE_LIMITS[name]; raises Throttled (429, Retry-After) beyond it."""
-    try:
+    with throttled(request):
         count(uses_of(name, request, key=key))
-    except Refused as refusal:
-        record_refusal(refusal, request)
-        raise Throttled(wait=refusal.wait) from refusal
 
 
 def allows(name: str, key: str, request: HttpRequest) -> bool:

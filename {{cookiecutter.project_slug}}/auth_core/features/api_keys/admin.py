@@ -1,7 +1,6 @@
 """API keys in the admin: to see, and to revoke."""
 
 import re
-from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
@@ -9,12 +8,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from auth_core.http.admin import ViewOnlyAdmin
+
 from . import services
 from .models import ApiKey
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(admin.ModelAdmin):
+class ApiKeyAdmin(ViewOnlyAdmin):
     list_display = (
         "prefix",
         "user",
@@ -38,12 +39,6 @@ class ApiKeyAdmin(admin.ModelAdmin):
         found = re.search("[0-9a-f]{32}", search_term)
         term = str(UUID(found[0])) if found else search_term
         return super().get_search_results(request, queryset, term)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @admin.action(description=_("Revoke the chosen API keys"), permissions=["delete"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:

@@ -1,18 +1,18 @@
 """Invitations in the admin: to see, to withdraw and to send again."""
 
-from typing import Any
-
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+
+from auth_core.http.admin import ViewOnlyAdmin
 
 from . import services
 from .models import Invitation
 
 
 @admin.register(Invitation)
-class InvitationAdmin(admin.ModelAdmin):
+class InvitationAdmin(ViewOnlyAdmin):
     list_display = (
         "email",
         "invited_by",
@@ -26,12 +26,6 @@ class InvitationAdmin(admin.ModelAdmin):
     list_select_related = ("invited_by",)
     search_fields = ("email", "invited_by__username", "invited_by__email")
     actions = ("revoke", "resend")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def has_invite_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("auth_invitations.add_invitation")

@@ -13,6 +13,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import Throttled
 
+from auth_core.http.admin import ViewOnlyAdmin
+
 from . import factors, services
 
 
@@ -46,7 +48,7 @@ admin.site.unregister(Authenticator)
 
 
 @admin.register(Authenticator)
-class AuthenticatorAdmin(admin.ModelAdmin):
+class AuthenticatorAdmin(ViewOnlyAdmin):
     """To delete one is to reset the second factor of its user."""
 
     list_display = ("user", "type", "created_at", "last_used_at")
@@ -54,12 +56,6 @@ class AuthenticatorAdmin(admin.ModelAdmin):
     list_select_related = ("user",)
     search_fields = ("user__username", "user__email")
     fields = ("user", "type", "created_at", "last_used_at")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def delete_model(self, request: HttpRequest, obj: Authenticator) -> None:
         services.reset(obj.user, request)

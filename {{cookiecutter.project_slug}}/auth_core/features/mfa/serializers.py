@@ -5,7 +5,6 @@ from typing import Any
 from rest_framework import serializers
 
 from auth_core.accounts.reauthentication import ReauthenticateSerializer
-from auth_core.audit.log import Event, record
 
 from . import factors, services
 
@@ -78,21 +77,12 @@ class FullReauthenticateSerializer(ReauthenticateSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         request = self.context["request"]
-        user, session = request.user, request.auth
-        if not factors.has_factor(user.pk):
+        if not factors.has_factor(request.user.pk):
             return attrs
         if "code" not in attrs:
             raise serializers.ValidationError(
                 {"code": [self.fields["code"].error_messages["required"]]}, code="required"
             )
-        if not services.confirm_code(user, attrs["code"], request._request):
-            record(
-                Event.REAUTHENTICATION_FAIL,
-                request._request,
-                user_id=user.pk,
-                session_id=session.pk,
-                reason="invalid_code",
-            )
-            raise services.invalid_code()
-        services.count_factor(session)
+        services.demand_code(request, attrs["code"])
+        services.count_factor(request.auth)
         return attrs

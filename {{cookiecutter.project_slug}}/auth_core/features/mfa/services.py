@@ -15,17 +15,17 @@ from django.db.models import F
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from rest_framework.exceptions import PermissionDenied, Throttled, ValidationError
+from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 
 from auth_core.accounts.recovery import locked_user
+from auth_core.audit.log import Event as KernelEvent
 from auth_core.audit.log import record
 from auth_core.mail import outbox
 from auth_core.sessions import services as sessions
 from auth_core.sessions.delivery import delivery
 from auth_core.sessions.models import AuthSession, RevocationReason
-from auth_core.throttling.counters import Refused
-from auth_core.throttling.limits import network_of, record_refusal
+from auth_core.throttling.limits import network_of, throttled
 from auth_core.throttling.passwords import Attempt, failure
 
 from . import encryption, factors
@@ -99,17 +99,12 @@ def attempt(user: Any, request: HttpRequest) -> Attempt:
     nobody gets so far without the password.
     """
     account, known = str(user.pk), user.known_network
-    try:
-        return Attempt(
-            [
-                failure("code", account, binding=not known),
-                failure("code and network", account, network_of(request)),
-            ],
-            [],
-        )
-    except Refused as refusal:
-        record_refusal(refusal, request, user_id=user.pk)
-        raise Throttled(wait=refusal.wait) from refusal
+    failures = [
+        failure("code", account, binding=not known),
+        failure("code and network", account, network_of(request)),
+    ]
+    with throttled(request, user.pk):
+        return Attempt(failures, [])
 
 
 def use_code(user: Any, code: str, request: HttpRequest) -> bool:
@@ -134,6 +129,23 @@ def confirm_code(user: Any, code: str, request: HttpRequest) -> bool:
         if is_right:
             trial.succeed()
     return is_right
+
+
+def demand_code(request: Request, code: str) -> None:
+    """Confirm a code of a session's user; a wrong one is recorded as a failed reauthentication.
+
+    Raises ValidationError with the code `invalid_code`; Throttled.
+    """
+    user, session, http_request = request.user, cast(AuthSession, request.auth), request._request
+    if not confirm_code(user, code, http_request):
+        record(
+            KernelEvent.REAUTHENTICATION_FAIL,
+            http_request,
+            user_id=user.pk,
+            session_id=session.pk,
+            reason="invalid_code",
+        )
+        raise invalid_code()
 
 
 def invalid_code() -> ValidationError:

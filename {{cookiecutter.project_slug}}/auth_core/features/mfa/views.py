@@ -6,7 +6,6 @@ from allauth.mfa.adapter import get_adapter
 from django.db import transaction
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.debug import sensitive_post_parameters
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import IsAuthenticated
@@ -16,7 +15,6 @@ from rest_framework.serializers import Serializer
 
 from auth_core.accounts import reauthentication
 from auth_core.accounts import views as accounts
-from auth_core.audit.log import Event, record
 from auth_core.http.schema import ERRORS_400, ERRORS_400_401, ERRORS_401, Detail
 from auth_core.http.views import PublicEndpoint
 from auth_core.sessions.permissions import RecentlyAuthenticated
@@ -34,7 +32,6 @@ from .serializers import (
     VerifySerializer,
 )
 
-hide_secrets = method_decorator(sensitive_post_parameters(), name="dispatch")
 # What a refusal counts and records stays.
 non_atomic = method_decorator(transaction.non_atomic_requests, name="dispatch")
 
@@ -62,7 +59,7 @@ class LoginView(accounts.LoginView):
         return super().post(request)
 
 
-@hide_secrets
+@accounts.hide_passwords  # codes are like them
 class VerifyView(PublicEndpoint, GenericAPIView):
     """Finish a login with a code: 200 with a token pair and the user.
 
@@ -106,7 +103,7 @@ class StatusView(GenericAPIView):
         return Response(self.get_serializer(services.status(request.user)).data)
 
 
-@hide_secrets
+@accounts.hide_passwords
 class ActivateView(GenericAPIView):
     """Set up an authenticator app, once the e-mail address is verified."""
 
@@ -151,7 +148,7 @@ class ActivateView(GenericAPIView):
         return Response(EnrolledAnswer({"recovery_codes": codes}).data)
 
 
-@hide_secrets
+@accounts.hide_passwords
 @non_atomic
 class DeactivateView(GenericAPIView):
     """Remove the second factor, with a code of it or a recovery code; the user's other sessions end."""
@@ -163,18 +160,8 @@ class DeactivateView(GenericAPIView):
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        user, http_request = request.user, request._request
-        services.refuse_without_factor(user)
-        if not services.confirm_code(user, serializer.validated_data["code"], http_request):
-            session_id = request.auth.pk
-            record(
-                Event.REAUTHENTICATION_FAIL,
-                http_request,
-                user_id=user.pk,
-                session_id=session_id,
-                reason="invalid_code",
-            )
-            raise services.invalid_code()
+        services.refuse_without_factor(request.user)
+        services.demand_code(request, serializer.validated_data["code"])
         services.disable(request)
         return Response({"detail": _("TOTP has been deactivated.")})
 

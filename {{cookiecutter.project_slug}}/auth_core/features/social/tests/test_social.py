@@ -24,11 +24,11 @@ from auth_core import policy
 from auth_core.audit.models import AuditEvent
 from auth_core.contract.marks import admin_is_here, real_transactions
 from auth_core.contract.processes import PRODUCTION, run
+from auth_core.contract.test_az import Captcha
 from auth_core.features.social import flows, providers
 from auth_core.features.social import settings as fragment
 from auth_core.features.social.models import Flow
 from auth_core.sessions.models import AuthSession
-from auth_core.sessions.services import StepNeeded
 from auth_core.testing import (
     OTHER_PASSWORD,
     Account,
@@ -574,11 +574,6 @@ def test_an_unverified_user_is_refused(finish: Login, linked: Account) -> None:
     """SOC-08: where the address must be verified, a link made before that does not replace it."""
     EmailAddress.objects.update(verified=False)
     is_refused(finish(), 400, "email_not_verified")
-
-
-class Captcha(StepNeeded):
-    def begin(self, request: Any) -> dict[str, Any]:
-        return {"captcha_required": True}
 
 
 def ask(session: AuthSession, request: Any) -> None:
