@@ -5,7 +5,6 @@ times the report and the update as commands of their own.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -16,6 +15,9 @@ from tempfile import TemporaryDirectory
 
 from cookiecutter.main import cookiecutter
 
+from tests.conftest import git
+from tests.regenerating import committed, release_of_ours
+
 ROOT = Path(__file__).resolve().parent.parent
 KINDS = {
     "token_delivery": ["header", "cookie", "both"],
@@ -25,18 +27,6 @@ KINDS = {
 }
 
 
-def git(folder: Path, *words: str) -> None:
-    """Run git as somebody."""
-    identity = ("-c", "user.name=Benchmark", "-c", "user.email=benchmark@example.com")
-    subprocess.run(["git", "-C", str(folder), *identity, *words], check=True, capture_output=True)
-
-
-def commit(folder: Path, message: str) -> None:
-    """Commit all that is there."""
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", message)
-
-
 def make_projects(template: Path, output: Path, count: int) -> list[Path]:
     """Render projects with the version that is tagged, each in a repository of its own."""
     projects = []
@@ -44,23 +34,8 @@ def make_projects(template: Path, output: Path, count: int) -> list[Path]:
     for number, given in enumerate(islice(answers, count)):
         context = given | {"project_slug": f"project-{number:03}"}
         options = {"no_input": True, "output_dir": str(output), "extra_context": context}
-        projects.append(Path(cookiecutter(str(template), **options)))
-        git(projects[-1], "init", "--quiet")
-        commit(projects[-1], "The team's work")
+        projects.append(committed(Path(cookiecutter(str(template), **options))))
     return projects
-
-
-def release(template: Path, version: str) -> None:
-    """Release a version that changes a file of each room."""
-    questions = json.loads((template / "cookiecutter.json").read_text("utf-8"))
-    (template / "cookiecutter.json").write_text(
-        json.dumps(questions | {"_template_version": version})
-    )
-    for name in ("auth_core/urls.py", "Makefile"):
-        with (template / "{{cookiecutter.project_slug}}" / name).open("a") as file:
-            file.write(f"\n# {version}\n")
-    commit(template, version)
-    git(template, "tag", f"v{version}")
 
 
 def timed(*words: str) -> tuple[float, str]:
@@ -85,7 +60,7 @@ def main() -> None:
         git(template, "tag", "--force", "v0.1.0")
         projects = make_projects(template, folder / "projects", count)
         (folder / "projects.txt").write_text("\n".join(map(str, projects)))
-        release(template, "0.2.0")
+        release_of_ours(template, "0.2.0")
         where = ("fleet", "--from-file", str(folder / "projects.txt"))
         for name, words in {"report": where, "update": (*where, "--update")}.items():
             seconds, said = timed(*words)

@@ -98,27 +98,29 @@ def answers_in(project: Path) -> list[Found]:
 
 def in_silence(tree: ast.Module) -> Iterator[Found]:
     """Find what follows from the defaults of what is used."""
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            with suppress(ValueError):
-                listed = evaluated(node.value)
-                told = {node.targets[0].id, *(listed if isinstance(listed, list) else ())}
-                for sign in told & IMPLIED.keys():
-                    for question, value in IMPLIED[sign].items():
-                        yield Found(question, value, f"{node.lineno}, the default with {sign}")
+    for name, given, line in assignments(tree):
+        told = {name, *(given if isinstance(given, list) else ())}
+        for sign in told & IMPLIED.keys():
+            for question, value in IMPLIED[sign].items():
+                yield Found(question, value, f"{line}, the default with {sign}")
 
 
 def in_settings(tree: ast.Module) -> Iterator[Found]:
     """Find settings that are assigned; what is computed is left out."""
+    for assigned, given, line in assignments(tree):
+        with suppress(ValueError, TypeError):
+            for name, value in flat(assigned, given).items():
+                if name in SETTINGS:
+                    question, translated = SETTINGS[name]
+                    yield Found(question, text_of(translated(value)), f"{line}, {name}")
+
+
+def assignments(tree: ast.Module) -> Iterator[tuple[str, Any, int]]:
+    """Yield what a module assigns and does not compute: name, value and line."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             with suppress(ValueError, TypeError):
-                values = flat(node.targets[0].id, evaluated(node.value))
-                for name, value in values.items():
-                    if name in SETTINGS:
-                        question, translated = SETTINGS[name]
-                        answer = text_of(translated(value))
-                        yield Found(question, answer, f"{node.lineno}, {name}")
+                yield node.targets[0].id, evaluated(node.value), node.lineno
 
 
 def in_urls(tree: ast.Module) -> Iterator[Found]:

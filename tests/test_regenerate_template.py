@@ -1,6 +1,5 @@
 """`regenerate update` on the template itself: any answers to any others, and killed at any time."""
 
-import json
 import os
 import shutil
 import signal
@@ -16,8 +15,8 @@ from cookiecutter.main import cookiecutter
 
 from regenerate.cli import main
 from tests.conftest import git
-from tests.project import QUESTIONS, SOURCE, Bake, run
-from tests.regenerating import commit, committed, snapshot
+from tests.project import QUESTIONS, Bake, run
+from tests.regenerating import commit, committed, release_of_ours, snapshot
 from tests.variants import VARIANTS
 
 pytestmark = pytest.mark.slow
@@ -186,19 +185,6 @@ def customise(project: Path) -> None:
     commit(project, "The team's work")
 
 
-def release(source: Path, version: str) -> None:
-    """Release a version that adds a line to files of all rooms, and a new module."""
-    questions = json.loads((source / "cookiecutter.json").read_text("utf-8"))
-    questions["_template_version"] = version
-    (source / "cookiecutter.json").write_text(json.dumps(questions))
-    for name in ("auth_core/urls.py", "users/models.py", "config/settings_team.py", "Makefile"):
-        with (source / SOURCE / name).open("a") as file:
-            file.write(f"\n# {version}\n")
-    (source / SOURCE / "auth_core" / "http" / f"new{version[2]}.py").touch()
-    commit(source, version)
-    git(source, "tag", f"v{version}")
-
-
 def test_a_teams_work_survives_an_update_across_two_versions(
     template: Path, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,8 +195,8 @@ def test_a_teams_work_survives_an_update_across_two_versions(
     render(source, tmp_path, "v0.1.0")
     project = committed(tmp_path / "my-api")
     customise(project)
-    release(source, "0.2.0")
-    release(source, "0.3.0")
+    release_of_ours(source, "0.2.0")
+    release_of_ours(source, "0.3.0")
 
     team = ("users", "tests", "shop", "config")
     mine = {n: b for n, b in snapshot(project).items() if n.startswith(team)}
