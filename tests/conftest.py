@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.project import ROOT, Bake, BakedProject, environment
 from tests.variants import command_of
@@ -189,3 +190,17 @@ def redis() -> str:
     if not url:
         pytest.skip(reason="no Redis: CACHE_URL_FOR_TESTS is not set")
     return url
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Start the machine's Chromium, or skip the test; each test opens a context of its own."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if not program:
+        pytest.skip(reason=f"no browser: none of {', '.join(names)} is installed")
+    with sync_playwright() as playwright:
+        # Its sandbox needs rights that containers lack, and refuses root.
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
