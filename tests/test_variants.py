@@ -3,6 +3,7 @@
 What is cheap is asked of the same rows in test_render.py.
 """
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import combinations, product
@@ -116,7 +117,7 @@ def environment(row: Row, project: BakedProject, place: Place) -> Path:
 def test_its_own_tests_pass(
     row: Row, project: BakedProject, environment: Path, request: pytest.FixtureRequest
 ) -> None:
-    """One of three shares, and this row's few of the slow ones: each test meets each value."""
+    """One of four shares, and this row's few of the slow ones: each test meets each value."""
     variables = {}
     if project.answers["database"] == "postgresql":
         # Where there is none SQLite stands in, as it does for a team.
@@ -167,11 +168,8 @@ def checks(project: BakedProject, environment: Path) -> None:
 
 
 def types(project: BakedProject, environment: Path) -> None:
-    # What the plugin makes of Django's own models names the models that point at them.
-    models = sorted(
-        file.parent.name for file in project.path.glob("auth_core/features/*/models.py")
-    )
-    cache = ROOT / ".cache" / "mypy" / "-".join([environment.name, *models])
-    cache.parent.mkdir(parents=True, exist_ok=True)
+    # Of each worker its own, lest one waits for the other.
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    cache = ROOT / ".cache" / "mypy" / f"{environment.name}-{worker}"
     with FileLock(f"{cache}.lock"):
         project.run(environment / "bin" / "python", INSIDE / "typed.py", cache)

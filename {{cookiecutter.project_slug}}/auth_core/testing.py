@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from http.cookies import SimpleCookie
 from inspect import signature
 from types import SimpleNamespace
@@ -29,6 +30,7 @@ from django.contrib.auth import get_user_model
 from django.core import mail
 from django.db import connection, connections
 from django.test import Client, TestCase, override_settings
+from django.test.client import ClientHandler
 from django.urls import reverse
 
 from auth_core import policy
@@ -165,10 +167,17 @@ class Api:
         return self.get("rest_user_details").status == 200
 
 
+@lru_cache(maxsize=2)
+def _handler(settings: Any) -> ClientHandler:
+    """Make the middleware once for the same settings, as a server does."""
+    return ClientHandler(enforce_csrf_checks=False)
+
+
 def _send_in_process(
     method: str, url: str, data: bytes, content_type: str, headers: dict[str, str]
 ) -> Answer:
     client = Client(raise_request_exception=False)
+    client.handler = _handler(django_settings.__dict__["_wrapped"])
     peer = headers.pop("REMOTE_ADDR", "127.0.0.1")
     # In a test's transaction nothing is ever committed: run what waits for that.
     with TestCase.captureOnCommitCallbacks(execute=True):
@@ -312,7 +321,7 @@ def _delivery(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def _fast() -> Iterator[None]:
     # The real hash takes 50 ms; its parameters have tests of their own.
     fast = "django.contrib.auth.hashers.MD5PasswordHasher"

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from itertools import product
 from typing import Any
 
 import pytest
@@ -292,27 +293,25 @@ BAD_VALUES = {
 }
 
 
-@pytest.mark.parametrize("value", BAD_VALUES.values(), ids=list(BAD_VALUES))
 @every_body
 def test_a_bad_value_in_any_field_is_400(
-    path: str, method: str, operation: Any, value: bytes, account: Account
+    path: str, method: str, operation: Any, account: Account
 ) -> None:
     """HTTP-06: NUL, lone surrogates, huge text, NaN, 10**400 and wrong types in each field are 400.
 
     A number where text belongs is read as text, as DRF documents.
     """
-    if operation["operationId"] == "logout" and len(value) > 50_000:
-        pytest.skip("logging out never fails for want of a valid token (RFC 7009, 2.2)")
     client = account.log_in("header") if policy.TOKEN_DELIVERY != "cookie" else account.log_in()
-    for field in fields_of(operation):
+    for (name, value), field in product(BAD_VALUES.items(), fields_of(operation)):
+        if operation["operationId"] == "logout" and len(value) > 50_000:
+            continue  # logging out never fails for want of a valid token (RFC 7009, 2.2)
+        Counter.objects.all().delete()
         # `value` goes into one field, the others hold something harmless.
         others = {**registration(), **dict.fromkeys(fields_of(operation), "harmless")}
         others.pop(field, None)
         body = json.dumps(others).encode()[:-1] + b', "' + field.encode() + b'": ' + value + b"}"
-        if field in {"refresh", "token"} and value.startswith(b'"x'):
-            assert client.request(method, path, body).status in {400, 401}
-            continue
-        assert_error(client.request(method, path, body), 400)
+        allowed = {400, 401} if field in {"refresh", "token"} and value.startswith(b'"x') else {400}
+        assert client.request(method, path, body).status in allowed, (field, name)
 
 
 @pytest.mark.parametrize("megabyte", [b'{"password": "' + b"x" * 2**20 + b'"}'])
