@@ -21,6 +21,7 @@ from rest_framework.request import Request
 from auth_core.accounts.recovery import locked_user
 from auth_core.audit.log import Event as KernelEvent
 from auth_core.audit.log import record
+from auth_core.digests import digest
 from auth_core.mail import outbox
 from auth_core.sessions import services as sessions
 from auth_core.sessions.delivery import delivery
@@ -162,7 +163,7 @@ def begin_login(user: Any, amr: list[str], request: HttpRequest) -> str:
     token = secrets.token_urlsafe(32)
     seconds: int = settings.MFA_PENDING_SECONDS  # type: ignore[misc] # of a feature: mypy reads the kernel's
     PendingLogin.objects.create(
-        digest=encryption.digest(token),
+        digest=digest(token),
         user=user,
         auth_hash=user.get_session_auth_hash(),
         amr=amr,
@@ -181,7 +182,7 @@ def finish_login(token: str, code: str, request: HttpRequest) -> sessions.TokenP
     """
     tries: int = settings.MFA_PENDING_TRIES  # type: ignore[misc] # of a feature: mypy reads the kernel's
     waiting = PendingLogin.objects.filter(
-        digest=encryption.digest(token),
+        digest=digest(token),
         delivery=delivery().of(request),
         expires_at__gt=timezone.now(),
         tries__lt=tries,
