@@ -61,7 +61,7 @@ class SecondFactorRequired(sessions.StepNeeded):
         return {"mfa_required": True, "ephemeral_token": token}
 
 
-# --- What the kernel asks: SESSION_GATES, SESSION_RESTRICTIONS ------------------------------
+# --- What the kernel asks: SESSION_GATES, SESSION_RESTRICTIONS, USER_RESTRICTIONS ------------
 
 
 def require_factor(session: AuthSession, request: HttpRequest) -> None:
@@ -87,7 +87,17 @@ def require_enrolment(session: AuthSession, request: Request) -> None:
     if getattr(view, "is_for_enrolment", False) or "mfa" in session.amr:
         return
     if is_required_of(session.user):
-        raise PermissionDenied(_("Set up a second factor first."), code="mfa_enrolment_required")
+        raise enrolment_required()
+
+
+def require_enrolled_user(user: Any, request: Request) -> None:
+    """Refuse a key of who must have a second factor, and has none: it was made before that was a duty."""
+    if is_required_of(user) and not factors.has_factor(user.pk):
+        raise enrolment_required()
+
+
+def enrolment_required() -> PermissionDenied:
+    return PermissionDenied(_("Set up a second factor first."), code="mfa_enrolment_required")
 
 
 # --- Codes ---------------------------------------------------------------------------------
