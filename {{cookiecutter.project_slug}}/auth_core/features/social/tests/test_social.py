@@ -693,7 +693,7 @@ ENDLESS: dict[str, tuple[Callable[[socket.socket, bytes], None], bytes]] = {
 
 @pytest.mark.parametrize("kind", ENDLESS)
 def test_an_answer_without_end_is_cut_off(
-    kind: str, provider: Provider, begin: Login, settings: Any
+    kind: str, provider: Provider, begin: Login, settings: Any, caplog: Any
 ) -> None:
     """SOC-09: SOCIAL_SECONDS bounds all of a step, SOCIAL_ANSWER_BYTES an answer; no thread is left waiting."""
     assert settings.SOCIAL_SECONDS == 10
@@ -716,6 +716,7 @@ def test_an_answer_without_end_is_cut_off(
         is_refused(begin(), 503, "provider_unavailable")
         assert time.monotonic() - start < 5
         server.join(5)
+    assert "does not answer" in caplog.text  # not read, and found to be no JSON
     assert threading.active_count() <= threads
 
 
