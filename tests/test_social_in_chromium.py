@@ -36,7 +36,8 @@ async function call(method, path, body, access) {
     headers["X-CSRF-Token"] = csrf;
   }
   if (access) headers.Authorization = `Bearer ${access}`;
-  const options = {method, headers, credentials: "include", body: body && JSON.stringify(body)};
+  const credentials = byCookie ? "include" : "omit";
+  const options = {method, headers, credentials, body: body && JSON.stringify(body)};
   return (await fetch(`${api}/${path}`, options)).json();
 }
 
@@ -83,9 +84,11 @@ def serving_pages() -> Iterator[tuple[type[Frontend], str]]:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
-        yield handler, f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield handler, f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextmanager
@@ -98,7 +101,7 @@ def provider_of(project: BakedProject, home: Path) -> Iterator[str]:
         "    print(provider.issuer, flush=True)\n"
         "    sys.stdin.read()\n"
     )
-    process = subprocess.Popen(
+    with subprocess.Popen(  # at the end its standard input is closed, and it stops
         [str(home / "bin" / "python"), "-c", code],
         cwd=project.path,
         env=clean_environment(),
@@ -106,14 +109,9 @@ def provider_of(project: BakedProject, home: Path) -> Iterator[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-    )
-    assert process.stdin
-    assert process.stdout
-    try:
+    ) as process:
+        assert process.stdout
         yield process.stdout.readline().strip()
-    finally:
-        process.stdin.close()
-        process.wait(timeout=20)
 
 
 def add_user(issuer: str, sub: str, **claims: Any) -> None:
