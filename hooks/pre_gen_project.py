@@ -60,9 +60,9 @@ DEPENDENCIES: Final = set(
 # (sessions/<id>/, social/<provider>/ and so on).
 AUTH_ENDPOINTS: Final = tuple(
     """
-    login login/code login/code/confirm logout logout/all user user/export password/change password/reset
-    password/reset/confirm token/verify email/change email/change/confirm email/change/undo
-    password/policy reauthenticate csrf
+    login login/code login/code/confirm logout logout/all user user/export password/change
+    password/reset password/reset/confirm token/verify email/change email/change/confirm
+    email/change/undo password/policy reauthenticate csrf
     sessions/ mfa/ passkeys/ social/ api-keys/ invitations/
     """.split()
 )
