@@ -84,7 +84,8 @@ def main(context: Context) -> None:
     """Make what cookiecutter rendered into the project that was asked for."""
     for path, kept in context["_optional"].items():
         if any(context[question] not in answers for question, answers in kept.items()):
-            shutil.rmtree(path) if Path(path).is_dir() else Path(path).unlink()
+            # A file may have gone with the folder that it is in.
+            shutil.rmtree(path) if Path(path).is_dir() else Path(path).unlink(missing_ok=True)
     write_json(Path(".template/manifest.json"), manifest(context))
     if "_commit" in context:  # cruft is driving, which writes that file itself and prints diffs
         return

@@ -60,9 +60,9 @@ DEPENDENCIES: Final = set(
 # (sessions/<id>/, social/<provider>/ and so on).
 AUTH_ENDPOINTS: Final = tuple(
     """
-    login logout logout/all user user/export password/change password/reset
-    password/reset/confirm token/verify email/change email/change/confirm email/change/undo
-    password/policy reauthenticate csrf
+    login login/code login/code/confirm logout logout/all user user/export password/change
+    password/reset password/reset/confirm token/verify email/change email/change/confirm
+    email/change/undo password/policy reauthenticate csrf
     sessions/ mfa/ passkeys/ social/ api-keys/ invitations/
     """.split()
 )
@@ -100,6 +100,16 @@ CONTRADICTIONS: Final = (
         {"registration": "invite", "email_provider": "file"},
         "no mail would leave, so nobody could be invited",
         {"email_provider": "smtp"},
+    ),
+    Problem(
+        {"login_by_code": "true", "email_provider": "file"},
+        "no mail would leave, so no code would arrive",
+        {"email_provider": "smtp"},
+    ),
+    Problem(
+        {"login_by_code": "true", "email_verification": "none"},
+        "a code goes to verified addresses only, and nobody would be asked to verify one",
+        {"email_verification": "optional"},
     ),
     *(
         Problem(

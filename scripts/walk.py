@@ -1,10 +1,13 @@
 """The life of a user over HTTP: `make demo` prints it, the end-to-end tests demand it."""
 
+import base64
+import hmac
 import http.client
 import json
 import os
 import re
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -141,7 +144,7 @@ class Life:
         self.email = {"email": "ada@example.com"}
 
     def live(self) -> None:
-        """Register, verify, log in, refresh, change and recover the password, log out."""
+        """Register, log in, refresh, change and recover the password, add a factor, log out."""
         self.register()
         self.log_in(PASSWORD)
         self.use_the_token()
@@ -150,6 +153,8 @@ class Life:
         self.change_the_password()
         self.recover_the_password()
         self.log_in(RECOVERED)
+        if self.answers["mfa"] != "none":
+            self.add_a_second_factor()
         self.log_out()
 
     def register(self) -> None:
@@ -215,12 +220,57 @@ class Life:
         self.client.send("Set a new one", "POST", f"{path}confirm/", body)
         self.see_yourself("The token from before is dead", expect=401)
 
+    def add_a_second_factor(self) -> None:
+        """Set up an authenticator app, log in with its code and with a recovery code, remove it."""
+        mfa, kept = f"{self.auth}/mfa", self.client.kept
+        path, keep = f"{mfa}/totp/activate/", {"SECRET": "secret", "ACTIVATION": "activation_token"}
+        title = "Get a secret for an authenticator app"
+        self.client.send(title, "GET", path, as_user=True, keep=keep)
+        # Also that of the step before is right; so a login need not wait for the next one.
+        first = totp(kept["SECRET"], -1)
+        body = {"activation_token": kept["ACTIVATION"], "code": first}
+        title = "Bring the app's first code; recovery codes are shown this once"
+        answer = self.client.send(title, "POST", path, body, as_user=True)
+        recovery_code, another, *_ = answer["recovery_codes"]
+        self.log_in_halfway("Log in: the password is not enough any more")
+        self.bring_code("A code that was used is refused", first, expect=400)
+        self.bring_code("Bring the app's next code", totp(kept["SECRET"]))
+        self.see_yourself("See yourself")
+        self.log_in_halfway("Log in without the app")
+        self.bring_code("Bring a recovery code instead; each works once", recovery_code)
+        title, body = "Remove the second factor", {"code": another}
+        self.client.send(title, "POST", f"{mfa}/totp/deactivate/", body, as_user=True)
+
+    def log_in_halfway(self, title: str) -> None:
+        """Log in as far as the password goes."""
+        body = (self.name or self.email) | {"password": RECOVERED}
+        keep = {"PENDING": "ephemeral_token"}
+        self.client.send(title, "POST", f"{self.auth}/login/", body, keep=keep)
+
+    def bring_code(self, title: str, code: str, expect: int = 200) -> None:
+        """Finish a login with a code."""
+        body = {"ephemeral_token": self.client.kept["PENDING"], "code": code}
+        path = f"{self.auth}/mfa/verify/"
+        keep = TOKENS if expect == http.client.OK else None
+        self.client.send(title, "POST", path, body, expect=expect, keep=keep)
+
     def log_out(self) -> None:
         """End the session; both its tokens die."""
         self.client.send("Log out", "POST", f"{self.auth}/logout/", {}, as_user=True)
         self.see_yourself("The access token is refused", expect=401)
         title, body = "So is the refresh token", {"refresh": self.client.kept["REFRESH"]}
         self.client.send(title, "POST", self.refresh_url, body, expect=401)
+
+
+def totp(secret: str, steps: int = 0) -> str:
+    """Return what an authenticator app shows now, or so many 30 seconds later (RFC 6238)."""
+    left = 30 - time.time() % 30
+    if left < 1:  # it would be another one before it arrives
+        time.sleep(left)
+    counter = struct.pack(">Q", int(time.time()) // 30 + steps)
+    mac = hmac.digest(base64.b32decode(secret), counter, "sha1")
+    (number,) = struct.unpack_from(">I", mac, mac[-1] & 15)
+    return f"{number & 0x7FFFFFFF:010}"[-6:]
 
 
 def answers_of(project: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from tests.variants import ROWS
         {"mfa": "none"},
         {"social_providers": "google"},
         {"api_keys": True},
+        {"login_by_code": True},
     ],
     ids=str,
 )

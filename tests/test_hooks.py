@@ -73,6 +73,14 @@ REFUSED_TOGETHER: list[tuple[Answers, str]] = [
         {"registration": "invite", "email_provider": "file", "email_verification": "optional"},
         "nobody could be invited",
     ),
+    (
+        {"login_by_code": "true", "email_provider": "file", "email_verification": "optional"},
+        "no code would arrive",
+    ),
+    (
+        {"login_by_code": "true", "email_verification": "none"},
+        "nobody would be asked to verify one",
+    ),
     ({"registration_url_prefix": "api/auth/login"}, "login and registration would both"),
     ({"registration_url_prefix": "api/auth/sessions/new"}, "sessions and registration would both"),
     ({"refresh_url": "api/auth/user"}, "user and token refresh would both"),

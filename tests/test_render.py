@@ -42,6 +42,8 @@ TRACES: dict[str, dict[str, list[Any]]] = {
     "pwned": {"breached_passwords": [True]},
     "cookies.txt": {"token_delivery": ["cookie"]},
     "api-key": {"api_keys": [True]},
+    "login/code": {"login_by_code": [True]},
+    "login_by_code": {"login_by_code": [True]},
     "jwks": {"signing_algorithm": ["EdDSA", "ES256", "RS256"]},
     "totp": {"mfa": ["totp"]},
     "qrcode": {"mfa": ["totp"]},

@@ -287,6 +287,10 @@ REFRESH_TOKEN_LIFETIME = timedelta(days=policy.REFRESH_TOKEN_DAYS)
 # nothing then is left; the requests of one that lives.
 SESSION_GATES: list[str] = []
 SESSION_RESTRICTIONS: list[str] = []
+# Of functions(user, request) that refuse by raising what comes without a session, by a key of the user.
+USER_RESTRICTIONS: list[str] = []
+# Dotted paths of serializers: what a login is answered with when a gate wants one more step first.
+SESSION_STEP_ANSWERS: list[str] = []
 
 # "ALGORITHM:base64url", comma-separated: the first signs, all verify. Never the SECRET_KEY.
 AUTH_SIGNING_KEYS = env.read_list("AUTH_SIGNING_KEYS")

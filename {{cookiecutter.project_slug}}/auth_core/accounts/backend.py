@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import make_password
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from auth_core import policy
@@ -16,8 +17,14 @@ from auth_core.throttling.passwords import attempt_login
 from .passwords import check_password
 
 
+def users_named(name: str) -> QuerySet[Any]:
+    """Select whom a name means at a login: by address where it has an @, which no user name has."""
+    users, field = get_user_model().objects, "email" if "@" in name else "username"
+    return users.filter(**{field: name}) if field in policy.LOGIN_WITH else users.none()
+
+
 class AuthenticationBackend(ModelBackend):
-    """Finds the user by e-mail address where the name has an @, which no user name has.
+    """Finds the user by a name, and compares the password.
 
     A try that comes too soon fails like a wrong password, also at the admin's login; `login_wait` of the
     request then says for how many seconds.
@@ -34,7 +41,7 @@ class AuthenticationBackend(ModelBackend):
         name = username or email
         if not name or not password:
             return None
-        user = self._find(name, request)
+        user = with_login_facts(users_named(name), request).first()
         try:
             attempt = attempt_login(request, user, name)
         except Refused as refusal:
@@ -50,11 +57,3 @@ class AuthenticationBackend(ModelBackend):
             attempt.succeed()
         user.failed_logins = attempt.failures
         return user
-
-    @staticmethod
-    def _find(name: str, request: HttpRequest | None) -> Any | None:
-        field = "email" if "@" in name else "username"
-        if field not in policy.LOGIN_WITH:
-            return None
-        users = get_user_model().objects.filter(**{field: name})
-        return with_login_facts(users, request).first()

@@ -8,12 +8,14 @@ from allauth.account.adapter import get_adapter
 from allauth.account.models import EmailAddress, get_emailconfirmation_model
 from dj_rest_auth.app_settings import api_settings
 from dj_rest_auth.views import PasswordChangeView as BasePasswordChangeView
+from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils.decorators import method_decorator
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework import status
 from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.generics import GenericAPIView
@@ -35,6 +37,17 @@ from .passwords import PasswordPolicySerializer, password_policy
 from .serializers import VERIFICATION_IS_MANDATORY, ResendEmailSerializer, VerifyEmailSerializer
 
 LoginAnswer = api_settings.JWT_SERIALIZER_WITH_EXPIRATION
+# Of a login, for the OpenAPI schema: the session, or one of the steps that gates may want before it.
+LoginOrStep = (
+    PolymorphicProxySerializer(
+        component_name="LoginOrStep",
+        # Read late: a feature's serializers may build on this module.
+        serializers=lambda: [LoginAnswer, *map(import_string, settings.SESSION_STEP_ANSWERS)],
+        resource_type_field_name=None,
+    )
+    if settings.SESSION_STEP_ANSWERS
+    else LoginAnswer
+)
 hide_passwords = method_decorator(sensitive_post_parameters(), name="dispatch")
 
 
@@ -62,14 +75,16 @@ def log_in(
 
 @hide_passwords
 class LoginView(PublicEndpoint, GenericAPIView):
-    """Log in: 200 with a token pair and the user; 400 with `invalid_credentials` or `email_not_verified`.
+    """Log in: 200 with a token pair and the user, or with the step that is needed first.
+
+    400 with `invalid_credentials` or `email_not_verified`.
 
     The authentication backend counts the tries: 429 with Retry-After.
     """
 
     serializer_class = api_settings.LOGIN_SERIALIZER
 
-    @extend_schema(operation_id="login", responses={200: LoginAnswer, **ERRORS_400})
+    @extend_schema(operation_id="login", responses={200: LoginOrStep, **ERRORS_400})
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)

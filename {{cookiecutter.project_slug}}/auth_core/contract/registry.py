@@ -19,7 +19,13 @@ IDS = re.compile(r"\A((?:[A-Z]{2,4}-\d\d(?:, )?)+):")
 LATER: set[str] = set()
 LATER_SCOPES: set[str] = set()
 # Which feature's folder holds the tests of a scope.
-FEATURE_OF_SCOPE = {"apikey": "api_keys", "cookie": "cookies", "mfa": "mfa", "social": "social"}
+FEATURE_OF_SCOPE = {
+    "apikey": "api_keys",
+    "code": "login_by_code",
+    "cookie": "cookies",
+    "mfa": "mfa",
+    "social": "social",
+}
 # Rows that are due either way: a feature's tests prove them, and without it they cannot apply.
 FEATURE_OF_ROW = {
     "PWD-07": "breached_passwords",

@@ -57,6 +57,8 @@ SOCIAL = [f"social_{name}" for name in policy.SOCIAL_PROVIDERS.split(",")]
 PUBLIC_FEATURES = {
     "tutorial_refresh",
     "mfa_verify",
+    "login_code",
+    "login_code_confirm",
     *(f"{name}_{step}" for name in SOCIAL for step in ("login", "login_begin")),
 }
 PLAIN_FEATURES = {

@@ -297,6 +297,7 @@ COUNTED_INSIDE = {
     "token_refresh": ["refresh"],
     # Of features that may be there.
     "tutorial_refresh": ["refresh"],
+    "login_code_confirm": ["login_failed", "ACCOUNT_LOGIN_BY_CODE_MAX_ATTEMPTS"],
     "mfa_verify": ["LOGIN_FREE_FAILURES", "MFA_PENDING_TRIES"],
     "mfa_totp_deactivate": ["LOGIN_FREE_FAILURES"],
 }

@@ -234,6 +234,12 @@ def restrict(session: AuthSession, request: Request) -> None:
         import_string(restriction)(session, request)
 
 
+def restrict_user(user: Any, request: Request) -> None:
+    """Refuse a request by another credential than a session with what USER_RESTRICTIONS raise."""
+    for restriction in settings.USER_RESTRICTIONS:
+        import_string(restriction)(user, request)
+
+
 def rotate(token: str, request: HttpRequest, arrived_by: Delivery = Delivery.HEADER) -> TokenPair:
     """Exchange a refresh token for the next pair of its session (RFC 9700, 4.14.2; ASVS 10.4.5).
 

@@ -9,6 +9,7 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
 from auth_core.sessions.authentication import SessionTokenAuthentication
+from auth_core.sessions.services import restrict_user
 
 from . import keys, services
 from .models import ApiKey
@@ -48,6 +49,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         view = request.parser_context["view"]
         if not any(isinstance(permission, HasScope) for permission in view.get_permissions()):
             raise PermissionDenied(_("API keys are not accepted here."), code="key_not_accepted")
+        restrict_user(key.user, request)
         services.note_use(key)
         return key.user, key
 

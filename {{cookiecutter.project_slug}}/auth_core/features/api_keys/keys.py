@@ -7,7 +7,6 @@ protects what can be guessed, and would cost every request (ASVS 11.5.1; NIST SP
 The checksum tells a key from what only looks like one, and a mistyped one, without asking the database.
 """
 
-import hashlib
 import re
 import secrets
 import string
@@ -16,6 +15,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
+
+from auth_core.digests import digest
 
 ALPHABET = string.ascii_letters + string.digits
 # 62 ** 43 > 2 ** 256
@@ -40,7 +41,7 @@ def make(key_id: UUID) -> tuple[str, str]:
     """Return a new key, to be shown once, and the hash to be stored."""
     secret = "".join(secrets.choice(ALPHABET) for _ in range(SECRET_LENGTH))
     text = f"{prefix_of(key_id)}_{secret}"
-    return f"{text}{_checksum(text)}", _hash(secret)
+    return f"{text}{_checksum(text)}", digest(secret)
 
 
 def is_meant(text: str) -> bool:
@@ -53,11 +54,7 @@ def parse(text: str) -> SentKey | None:
     found = FORM.fullmatch(text)
     if found is None or _checksum(found[1]) != found[4]:
         return None
-    return SentKey(UUID(found[2]), _hash(found[3]))
-
-
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return SentKey(UUID(found[2]), digest(found[3]))
 
 
 def _checksum(text: str) -> str:

@@ -1,15 +1,16 @@
-"""How secrets are stored: encrypted with Fernet (AES-128-CBC and HMAC-SHA256), as `KEY-ID:TOKEN`, or hashed.
+"""How secrets are stored: encrypted with Fernet (AES-128-CBC and HMAC-SHA256), as `KEY-ID:TOKEN`.
 
 The keys are in MFA_ENCRYPTION_KEYS, apart from SECRET_KEY and from what signs tokens: the first
 encrypts, the one that the id names decrypts. `manage.py reencryptmfa` follows a change of the first.
 """
 
-import hashlib
 from collections.abc import Sequence
 
 from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+
+from auth_core.digests import digest
 
 ID_LENGTH = 8
 
@@ -24,11 +25,6 @@ class DecryptionError(Exception):
 
 def new_key() -> str:
     return Fernet.generate_key().decode()
-
-
-def digest(secret: str) -> str:
-    """Hash what has 112 random bits or more: a plain hash protects it (ASVS 6.5.2)."""
-    return hashlib.sha256(secret.encode(errors="replace")).hexdigest()
 
 
 def key_id(key: str) -> str:

@@ -20,7 +20,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from .encryption import DecryptionError, digest
+from auth_core.digests import digest
+
+from .encryption import DecryptionError
 
 __all__ = ["generate_totp_secret"]
 

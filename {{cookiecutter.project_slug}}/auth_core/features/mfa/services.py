@@ -21,6 +21,7 @@ from rest_framework.request import Request
 from auth_core.accounts.recovery import locked_user
 from auth_core.audit.log import Event as KernelEvent
 from auth_core.audit.log import record
+from auth_core.digests import digest
 from auth_core.mail import outbox
 from auth_core.sessions import services as sessions
 from auth_core.sessions.delivery import delivery
@@ -60,7 +61,7 @@ class SecondFactorRequired(sessions.StepNeeded):
         return {"mfa_required": True, "ephemeral_token": token}
 
 
-# --- What the kernel asks: SESSION_GATES, SESSION_RESTRICTIONS ------------------------------
+# --- What the kernel asks: SESSION_GATES, SESSION_RESTRICTIONS, USER_RESTRICTIONS ------------
 
 
 def require_factor(session: AuthSession, request: HttpRequest) -> None:
@@ -86,7 +87,17 @@ def require_enrolment(session: AuthSession, request: Request) -> None:
     if getattr(view, "is_for_enrolment", False) or "mfa" in session.amr:
         return
     if is_required_of(session.user):
-        raise PermissionDenied(_("Set up a second factor first."), code="mfa_enrolment_required")
+        raise enrolment_required()
+
+
+def require_enrolled_user(user: Any, request: Request) -> None:
+    """Refuse a key of who must have a second factor, and has none: it was made before that was a duty."""
+    if is_required_of(user) and not factors.has_factor(user.pk):
+        raise enrolment_required()
+
+
+def enrolment_required() -> PermissionDenied:
+    return PermissionDenied(_("Set up a second factor first."), code="mfa_enrolment_required")
 
 
 # --- Codes ---------------------------------------------------------------------------------
@@ -162,7 +173,7 @@ def begin_login(user: Any, amr: list[str], request: HttpRequest) -> str:
     token = secrets.token_urlsafe(32)
     seconds: int = settings.MFA_PENDING_SECONDS  # type: ignore[misc] # of a feature: mypy reads the kernel's
     PendingLogin.objects.create(
-        digest=encryption.digest(token),
+        digest=digest(token),
         user=user,
         auth_hash=user.get_session_auth_hash(),
         amr=amr,
@@ -181,7 +192,7 @@ def finish_login(token: str, code: str, request: HttpRequest) -> sessions.TokenP
     """
     tries: int = settings.MFA_PENDING_TRIES  # type: ignore[misc] # of a feature: mypy reads the kernel's
     waiting = PendingLogin.objects.filter(
-        digest=encryption.digest(token),
+        digest=digest(token),
         delivery=delivery().of(request),
         expires_at__gt=timezone.now(),
         tries__lt=tries,

@@ -25,7 +25,9 @@ for _name in ("SECRET_KEY", "SECRET_KEY_FALLBACKS", "AUTH_SIGNING_KEYS"):
         env.refuse("MFA_ENCRYPTION_KEYS", f"is in {_name}", "take the one of `make secret`")
 
 SESSION_GATES = ["auth_core.features.mfa.services.require_factor"]
+SESSION_STEP_ANSWERS = ["auth_core.features.mfa.serializers.PendingLoginAnswer"]
 SESSION_RESTRICTIONS = ["auth_core.features.mfa.services.require_enrolment"]
+USER_RESTRICTIONS = ["auth_core.features.mfa.services.require_enrolled_user"]
 USER_EXPORTERS = ["auth_core.features.mfa.services.export"]
 PURGES = {"pending logins": "auth_core.features.mfa.services.purge"}
 

@@ -1,4 +1,4 @@
-"""URLs of the second factor; two of the kernel's come before those, and ask for a code besides."""
+"""URLs of the second factor; one of the kernel's comes before it, and asks for a code besides."""
 
 from django.urls import path
 
@@ -9,7 +9,6 @@ from . import views
 AUTH = policy.AUTH_URL_PREFIX
 
 urlpatterns = [
-    path(f"{AUTH}/login/", views.LoginView.as_view(), name="rest_login"),
     path(f"{AUTH}/reauthenticate/", views.ReauthenticateView.as_view(), name="reauthenticate"),
     path(f"{AUTH}/mfa/verify/", views.VerifyView.as_view(), name="mfa_verify"),
     path(f"{AUTH}/mfa/status/", views.StatusView.as_view(), name="mfa_status"),

@@ -6,7 +6,7 @@ from allauth.mfa.adapter import get_adapter
 from django.db import transaction
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
-from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
@@ -26,7 +26,6 @@ from .serializers import (
     EnrolmentAnswer,
     EnrolSerializer,
     FullReauthenticateSerializer,
-    PendingLoginAnswer,
     RecoveryCodesAnswer,
     StatusAnswer,
     VerifySerializer,
@@ -34,29 +33,6 @@ from .serializers import (
 
 # What a refusal counts and records stays.
 non_atomic = method_decorator(transaction.non_atomic_requests, name="dispatch")
-
-
-class LoginView(accounts.LoginView):
-    """Log in: 200 with a token pair and the user or, where a second factor is set up, with a token that
-    `mfa/verify/` exchanges for them together with a code; 400 with `invalid_credentials` or
-    `email_not_verified`.
-
-    The authentication backend counts the tries: 429 with Retry-After.
-    """
-
-    @extend_schema(
-        operation_id="login",
-        responses={
-            200: PolymorphicProxySerializer(
-                component_name="LoginOrPendingLogin",
-                serializers=[accounts.LoginAnswer, PendingLoginAnswer],
-                resource_type_field_name=None,
-            ),
-            **ERRORS_400,
-        },
-    )
-    def post(self, request: Request) -> Response:
-        return super().post(request)
 
 
 @accounts.hide_passwords  # codes are like them

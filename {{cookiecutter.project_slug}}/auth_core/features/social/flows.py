@@ -11,15 +11,13 @@ from typing import Any
 from allauth.socialaccount.providers.oauth2.utils import generate_code_challenge
 from django.conf import settings
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ValidationError
 
+from auth_core.digests import digest
+
 from .models import Flow
-
-
-def _key(token: str) -> str:
-    return salted_hmac("auth_core.features.social", token, algorithm="sha256").hexdigest()
 
 
 def begin(provider: str, redirect_uri: str, user: Any) -> tuple[Flow, str, dict[str, Any]]:
@@ -27,7 +25,7 @@ def begin(provider: str, redirect_uri: str, user: Any) -> tuple[Flow, str, dict[
     seconds: int = settings.SOCIAL_FLOW_SECONDS  # type: ignore[misc] # of a feature: mypy reads the kernel's
     token, challenge = secrets.token_urlsafe(32), generate_code_challenge()
     flow = Flow(
-        key=_key(token),
+        key=digest(token),
         provider=provider,
         redirect_uri=redirect_uri,
         state=secrets.token_urlsafe(32),
@@ -41,7 +39,7 @@ def begin(provider: str, redirect_uri: str, user: Any) -> tuple[Flow, str, dict[
 
 def take(provider: str, token: str, state: str, user: Any) -> Flow:
     """Use a flow up; raises ValidationError (400) with the code `invalid_state` unless all of it fits."""
-    flow = Flow.objects.filter(key=_key(token)).first()
+    flow = Flow.objects.filter(key=digest(token)).first()
     # Of those who race each other one deletes it.
     if flow is None or not Flow.objects.filter(key=flow.key).delete()[0]:
         raise invalid_state()

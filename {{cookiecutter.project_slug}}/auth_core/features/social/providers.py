@@ -28,6 +28,7 @@ from auth_core.accounts.adapter import frontend_link
 from auth_core.http.errors import Unavailable
 
 from . import flows
+from .bounds import BoundedAdapter, bounded, read_bounded
 from .models import Flow
 
 logger = logging.getLogger(__name__)
@@ -57,9 +58,11 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
         return [app for app in super().list_apps(*args, **kwargs) if app.pk is None]
 
     def get_requests_session(self) -> requests.Session:
-        """Return a client that follows no redirect and takes no error of the provider for an answer."""
+        """Return a client that follows no redirect, takes no error of the provider for an answer, and is bounded."""
         session = super().get_requests_session()
-        session.hooks["response"].append(_refuse_failure)
+        session.hooks["response"] += [_refuse_failure, read_bounded]
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, BoundedAdapter())
         return session
 
 
@@ -242,7 +245,8 @@ def exchange(
 def _answers_of(name: str) -> Iterator[None]:
     """Say in our words what went wrong at a provider; never repeat its answer, which may hold tokens."""
     try:
-        yield
+        with bounded():
+            yield
     except OAuth2Error as error:
         raise _invalid("invalid_code") from error
     except requests.RequestException as error:

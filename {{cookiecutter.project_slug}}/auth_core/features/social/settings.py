@@ -62,6 +62,9 @@ SOCIALACCOUNT_QUERY_EMAIL = True
 SOCIALACCOUNT_STORE_TOKENS = False
 # In seconds, of each connection and each silence.
 SOCIALACCOUNT_REQUESTS_TIMEOUT = 5
+# In seconds, of one step with a provider, all its requests together; and the most of one answer.
+SOCIAL_SECONDS = 10
+SOCIAL_ANSWER_BYTES = 262_144
 
 RATE_LIMITS = {"social": "30/m/ip,300/h/ip"}
 USER_EXPORTERS = ["auth_core.features.social.services.export"]

@@ -12,7 +12,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from auth_core.accounts.views import LoginAnswer, hide_passwords, log_in
+from auth_core.accounts.views import LoginOrStep, hide_passwords, log_in
 from auth_core.http.errors import all_codes
 from auth_core.http.schema import ERRORS_400, ERRORS_400_401, ERRORS_404, Error
 from auth_core.http.views import PublicEndpoint, RateLimited
@@ -87,7 +87,7 @@ class LoginView(AtProvider, PublicEndpoint):
 
     serializer_class = FinishSerializer
 
-    @extend_schema(responses={200: LoginAnswer, **ERRORS_400, **ERRORS_404, **CONFLICT})
+    @extend_schema(responses={200: LoginOrStep, **ERRORS_400, **ERRORS_404, **CONFLICT})
     def post(self, request: Request) -> Response:
         http_request, data = request._request, self.brought_back(request)
         try:

@@ -1,5 +1,6 @@
 """MFA: no path leads round the second factor, and who must have one gets no further without."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -17,6 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from auth_core import policy
+from auth_core.accounts.views import LoginAnswer
 from auth_core.contract.marks import admin_is_here
 from auth_core.contract.test_ref import outcome
 from auth_core.features.mfa.permissions import SecondFactor
@@ -90,6 +92,17 @@ def paths(patterns: Any, before: str = "") -> Iterator[str]:
             yield f"/{before}{route}"
 
 
+# Where something else than a code proves who it is.
+NAMES = [
+    "rest_login",
+    "reauthenticate",
+    "mfa_verify",
+    "token_refresh",
+    "rest_verify_email",
+    "rest_password_reset_confirm",
+    "email_change_confirm",
+    "email_change_undo",
+]
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 SECRETS = {"access", "refresh", "token", "csrf_token", "key"}
 
@@ -122,8 +135,10 @@ def test_no_path_gives_a_token_for_the_password_alone(
     }
     if policy.LOGIN_WITH == "email":
         del body["username"]
-    tried = set()
-    for each in {*paths(get_resolver().url_patterns)}:
+    every, tried = {*paths(get_resolver().url_patterns)}, set()
+    # All that the project answers, whatever was chosen: none of what one factor proves is left out.
+    assert {reverse(name) for name in NAMES} <= every
+    for each in every:
         if django_settings.ADMIN_PATH and each.startswith(f"/{django_settings.ADMIN_PATH}/"):
             continue  # a test of its own
         for url in (each, each.rstrip("/"), each.rstrip("/") + "/"):
@@ -322,3 +337,25 @@ def test_the_second_factor_is_no_secret_from_who_knows_the_password_only(
     answer = Api().post("rest_login", wrong)
     assert outcome(answer) == (400, "invalid_credentials")
     assert outcome(verify("x", enrolled.app.code())) == (400, "invalid_login")
+
+
+def test_the_schema_names_the_step_wherever_a_login_ends() -> None:
+    """MFA-01: clients are told that any login, of a feature too, may want a code before its session."""
+    document = Client().get(reverse("schema"), {"format": "json"}).json()
+    schemas = document["components"]["schemas"]
+    answers = {
+        operation["operationId"]: next(iter(response["content"].values()))["schema"].get("$ref", "")
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        for status, response in operation["responses"].items()
+        if status in {"200", "201"} and "content" in response
+    }
+    steps = {name for name, ref in answers.items() if ref.endswith("/LoginOrStep")}
+    assert "login" in steps
+    assert {*re.findall(r"schemas/(\w+)", str(schemas["LoginOrStep"]))} == {
+        LoginAnswer.__name__,
+        "PendingLoginAnswer",
+    }
+    ends = {name for name, ref in answers.items() if ref.endswith(f"/{LoginAnswer.__name__}")}
+    # The one that brings the code, and somebody new, who has no second factor.
+    assert ends <= {"mfa_verify", "register"}

@@ -3,7 +3,10 @@
 import json
 import secrets
 import socket
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -662,6 +665,70 @@ def test_a_silent_provider_is_waited_for_so_long(
     settings.SOCIALACCOUNT_REQUESTS_TIMEOUT = 0.1
     provider.wrong.seconds = 0.5
     is_refused(begin(), 503, "provider_unavailable")
+
+
+def drip(connection: socket.socket, begun: bytes) -> None:
+    """Answer by a byte now and then, for as long as somebody listens, but for ten seconds at most."""
+    connection.recv(65536)
+    connection.sendall(begun)
+    for _ in range(200):
+        time.sleep(0.05)
+        connection.sendall(b"a")
+
+
+def pour(connection: socket.socket, begun: bytes) -> None:
+    connection.recv(65536)
+    connection.sendall(begun + b"a" * 2_000_000)
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+ENDLESS: dict[str, tuple[Callable[[socket.socket, bytes], None], bytes]] = {
+    "headers": (drip, b"HTTP/1.1 200 OK\r\nX-Header: "),
+    "body": (drip, OK + b'Content-Length: 100000\r\n\r\n"'),
+    "body without a length": (drip, OK + b'\r\n"'),
+    "much": (pour, OK + b'Content-Length: 2000000\r\n\r\n"'),
+    "chunks": (pour, OK + b"Transfer-Encoding: chunked\r\n\r\n1E8480\r\n"),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_an_answer_without_end_is_cut_off(
+    kind: str, provider: Provider, begin: Login, settings: Any, caplog: Any
+) -> None:
+    """SOC-09: SOCIAL_SECONDS bounds all of a step, SOCIAL_ANSWER_BYTES an answer; no thread is left waiting."""
+    assert settings.SOCIAL_SECONDS == 10
+    settings.SOCIAL_SECONDS = 0.5
+    answer, begun = ENDLESS[kind]
+    threads = threading.active_count()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _peer = listener.accept()
+            with connection, suppress(OSError):  # the other side has hung up
+                answer(connection, begun)
+
+        server = threading.Thread(target=serve)
+        server.start()
+        app, at = app_of(provider), f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        app["settings"] = {**app["settings"], "server_url": at}
+        settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [app]}}
+        start = time.monotonic()
+        is_refused(begin(), 503, "provider_unavailable")
+        assert time.monotonic() - start < 5
+        server.join(5)
+    assert "does not answer" in caplog.text  # not read, and found to be no JSON
+    assert threading.active_count() <= threads
+
+
+def test_all_requests_of_a_step_have_one_time(
+    provider: Provider, begin: Login, linked: Account, settings: Any
+) -> None:
+    """SOC-09: each answers in time, all of them do not."""
+    begun = begin()
+    granted = provider.grant(begun.body["authorization_url"], "ada")
+    provider.wrong.seconds, settings.SOCIAL_SECONDS = 0.3, 0.5
+    answer = Api().post(FINISH, {"flow_token": begun.body["flow_token"], **granted})
+    is_refused(answer, 503, "provider_unavailable")
 
 
 def test_a_provider_that_is_gone(provider: Provider, begin: Login, settings: Any) -> None:

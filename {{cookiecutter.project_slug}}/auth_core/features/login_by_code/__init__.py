@@ -1,0 +1,1 @@
+"""Logging in by a code that is mailed, instead of the password."""
