@@ -50,7 +50,7 @@ class Enrolled:
         """Log in as far as the password goes; return the token that waits for a code."""
         answer = Api().post("rest_login", self.account.credentials, **headers)
         assert answer.status == 200, answer.body
-        assert set(answer.body) == {"mfa_required", "ephemeral_token"}
+        assert set(answer.body) == {"mfa_required", "ephemeral_token", "factors"}
         return answer.body["ephemeral_token"]
 
     def log_in(self, clock: Any) -> Api:
