@@ -1,4 +1,4 @@
-"""MFA: passkeys, registered, used and removed; and what of an authenticator's answer is not believed."""
+"""MFA-12: passkeys, registered, used and removed; and what of an authenticator's answer is not believed."""
 
 import logging
 from collections.abc import Callable
@@ -166,7 +166,7 @@ def test_a_user_has_so_many_passkeys(holder: Holder, settings: Any) -> None:
 
 
 def test_an_unverified_address_comes_first(account: Account) -> None:
-    """MFA-09: its owner could not get in after a password reset."""
+    """MFA-12: its owner could not get in after a password reset."""
     client = account.log_in()
     EmailAddress.objects.filter(user=account.user).update(verified=False)
     refused = (400, "email_not_verified")
@@ -174,7 +174,7 @@ def test_an_unverified_address_comes_first(account: Account) -> None:
 
 
 def test_every_change_needs_a_recent_login(holder: Holder, clock: Any) -> None:
-    """MFA-09: to add, rename, remove: 403 without it; a refresh is none. The passkey alone confirms."""
+    """MFA-12: to add, rename, remove: 403 without it; a refresh is none. The passkey alone confirms."""
     clock.shift(RECENT + 1)
     client = holder.client.refreshed()
     url = reverse("passkey", args=[holder.passkey])
@@ -210,7 +210,7 @@ def test_a_passkey_is_its_users(holder: Holder, make_holder: Callable[..., Holde
 
 
 def test_a_session_without_the_factor_changes_none(holder: Holder) -> None:
-    """MFA-09: one that does not have it, as after an import, adds and removes none until it is shown."""
+    """MFA-12: one that does not have it, as after an import, adds and removes none until it is shown."""
     AuthSession.objects.update(amr=["pwd"])
     url = reverse("passkey", args=[holder.passkey])
     refused = (403, "mfa_required")
@@ -226,7 +226,7 @@ def test_a_session_without_the_factor_changes_none(holder: Holder) -> None:
 def test_a_session_that_has_ended_adds_no_passkey(
     end: str, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """MFA-09: also when it ends at this moment, or a thief could come back by it."""
+    """MFA-12: also when it ends at this moment, or a thief could come back by it."""
     from auth_core.accounts.recovery import locked_user
     from auth_core.features.mfa import services
 
@@ -250,7 +250,7 @@ def test_a_session_that_has_ended_adds_no_passkey(
 def test_a_change_ends_the_other_sessions_and_is_told(
     change: str, holder: Holder, mailbox: list[Any]
 ) -> None:
-    """REV-13: the session that made it stays; user and trail learn of it."""
+    """MFA-12: the session that made it stays; user and trail learn of it."""
     other = holder.log_in()
     mailbox.clear()
     if change == "added":
@@ -269,7 +269,7 @@ def test_a_change_ends_the_other_sessions_and_is_told(
 
 
 def test_a_passkey_logs_in_without_a_password(holder: Holder, clock: Any) -> None:
-    """MFA-11, MFA-12: no name, no password; it counts as two factors."""
+    """MFA-12: no name, no password; it counts as two factors."""
     client = holder.log_in()
     assert client.get("rest_user_details").body["pk"] == str(holder.user.pk)
     for each in (client, client.refreshed()):
@@ -299,7 +299,7 @@ LOGIN_LIES = {
 
 @pytest.mark.parametrize("lies", LOGIN_LIES.values(), ids=LOGIN_LIES)
 def test_an_answer_is_checked(lies: dict[str, Any], holder: Holder) -> None:
-    """MFA-12, ENU-01: origin, RP ID, type, challenge, presence, verification, user handle, signature: one answer."""
+    """MFA-12: origin, RP ID, type, challenge, presence, verification, user handle, signature: one answer."""
     (key,) = holder.device.keys.values()
     before = AuthSession.objects.count()
     answer = log_in(holder.device, key=key, **lies)
@@ -425,7 +425,7 @@ def test_several_origins(holder: Holder, settings: Any) -> None:
 
 @pytest.mark.parametrize("end", ["deactivation", "deletion", "removal"])
 def test_a_passkey_ends_with_its_account(end: str, holder: Holder) -> None:
-    """MFA-12, ENU-01: answered like a passkey that never was."""
+    """MFA-12: answered like a passkey that never was."""
     user = get_user_model().objects.get(pk=holder.user.pk)
     if end == "deletion":
         user.delete()
@@ -466,7 +466,7 @@ def test_an_unverified_address_is_refused(holder: Holder) -> None:
 
 
 def test_logins_are_limited(holder: Holder) -> None:
-    """THR-09: of one network; the owner's is another one."""
+    """MFA-12: of one network; the owner's is another one."""
     answers = [Api().post("passkey_login_begin", REMOTE_ADDR="203.0.113.9") for _ in range(61)]
     assert [answer.status for answer in answers] == [200] * 60 + [429]
     assert holder.log_in().is_alive
@@ -495,7 +495,7 @@ def pending(holder: Holder) -> str:
 
 
 def test_a_passkey_is_a_second_factor(holder: Holder) -> None:
-    """MFA-01, MFA-11: the password alone gives no session, and tells what is wanted."""
+    """MFA-12: the password alone gives no session, and tells what is wanted."""
     AuthSession.objects.all().delete()
     waiting = Api().post("rest_login", holder.account.credentials).body
     assert waiting["factors"] == ["webauthn"]
@@ -511,7 +511,7 @@ def test_a_passkey_is_a_second_factor(holder: Holder) -> None:
 
 
 def test_a_second_factor_is_checked_like_a_first_one(holder: Holder) -> None:
-    """MFA-06, THR-13: each wrong answer is a try of the login; five end it."""
+    """MFA-12: each wrong answer is a try of the login; five end it."""
     token = pending(holder)
     lies: list[dict[str, Any]] = [
         {"origin": "https://evil.example"},
@@ -531,7 +531,7 @@ def test_a_second_factor_is_checked_like_a_first_one(holder: Holder) -> None:
 
 
 def test_a_recovery_code_stands_for_a_passkey(holder: Holder) -> None:
-    """MFA-10: whoever has lost the device logs in with it, and removes the passkey."""
+    """MFA-12: whoever has lost the device logs in with it, and removes the passkey."""
     answer = verify_code(pending(holder), holder.recovery_codes[0])
     assert answer.status == 200
     client = Api().with_tokens_of(answer)
@@ -540,7 +540,7 @@ def test_a_recovery_code_stands_for_a_passkey(holder: Holder) -> None:
 
 
 def test_app_and_passkey_stand_side_by_side(holder: Holder, clock: Any) -> None:
-    """MFA-09, MFA-12: either finishes a login; who removes one keeps the other, and the recovery codes."""
+    """MFA-12: either finishes a login; who removes one keeps the other, and the recovery codes."""
     begun = holder.client.get("mfa_totp_activate").body
     app = App(begun["secret"])
     body = {"activation_token": begun["activation_token"], "code": app.code()}
@@ -572,7 +572,7 @@ def test_a_passkey_comes_to_an_app(account: Account, clock: Any) -> None:
 
 
 def test_who_removes_the_last_factor(holder: Holder, settings: Any) -> None:
-    """MFA-09, MFA-14: has no recovery codes either, and is where they were before."""
+    """MFA-12: has no recovery codes either, and is where they were before."""
     assert holder.client.delete(reverse("passkey", args=[holder.passkey])).status == 204
     assert not Authenticator.objects.exists()
     assert claims_of(holder.client.refreshed().access)["acr"] == "aal1"
@@ -585,7 +585,7 @@ def test_who_removes_the_last_factor(holder: Holder, settings: Any) -> None:
 def test_a_passkey_is_enough_where_a_second_factor_is_required(
     account: Account, settings: Any, clock: Any
 ) -> None:
-    """MFA-14: it is registered while nothing else can be done, and then opens everything."""
+    """MFA-12: it is registered while nothing else can be done, and then opens everything."""
     settings.MFA_REQUIRED = "all"
     client = account.log_in()
     assert outcome(client.get("rest_user_details")) == (403, "mfa_enrolment_required")
@@ -600,7 +600,7 @@ def test_a_passkey_is_enough_where_a_second_factor_is_required(
 
 
 def test_what_is_stored_and_told(holder: Holder) -> None:
-    """MFA-08, PRV-01: the export names the passkeys, without keys."""
+    """MFA-12: the export names the passkeys, without keys."""
     exported = holder.client.get("user_export").body["other"]
     assert [set(each) for each in exported["passkeys"]] == [{"name", "created_at", "last_used_at"}]
     assert exported["passkeys"][0]["name"] == "Phone"
@@ -612,7 +612,7 @@ def test_what_is_stored_and_told(holder: Holder) -> None:
 def test_the_admin_shows_names_and_no_key(
     holder: Holder, make_account: Callable[..., Account]
 ) -> None:
-    """MFA-08: nobody adds or changes one there; to delete one resets its user's factors."""
+    """MFA-12: nobody adds or changes one there; to delete one resets its user's factors."""
     browser = Client()
     browser.force_login(make_account(is_staff=True, is_superuser=True).user)
     row = Authenticator.objects.get(type="webauthn")

@@ -62,7 +62,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
 def test_no_path_gives_a_token_for_less_than_a_passkey(
     holder: Holder, other_account: Account, mailbox: list[Any]
 ) -> None:
-    """MFA-01, MFA-12: given the password, the mails, a used answer, and one without verification."""
+    """MFA-12: given the password, the mails, a used answer, and one without verification."""
     other = Device()
     assert register(other_account.log_in(), other).status == 201
     AuthSession.objects.filter(user=other_account.user).delete()
@@ -89,7 +89,7 @@ def test_no_path_gives_a_token_for_less_than_a_passkey(
 
 @pytest.mark.urls(__name__)
 def test_a_login_at_a_provider_asks_for_the_passkey(holder: Holder) -> None:
-    """MFA-01: as its second factor; it goes on with the passkey as with a code."""
+    """MFA-12: as its second factor; it goes on with the passkey as with a code."""
     AuthSession.objects.all().delete()
     waiting = Api().post("/federated/", {"user": str(holder.user.pk)})
     assert waiting.body["mfa_required"] is True
@@ -104,7 +104,7 @@ def test_a_login_at_a_provider_asks_for_the_passkey(holder: Holder) -> None:
 def test_a_passkey_opens_what_asks_for_a_second_factor(
     account: Account, holder: Holder, clock: Any
 ) -> None:
-    """MFA-11: whether the session began with it, or it was shown in between."""
+    """MFA-12: whether the session began with it, or it was shown in between."""
     client = holder.log_in()
     assert client.get("/guarded/").status == 200
     clock.shift(policy.REAUTHENTICATION_MINUTES * 60 + 1)
@@ -115,7 +115,7 @@ def test_a_passkey_opens_what_asks_for_a_second_factor(
 
 
 def test_the_beginning_of_a_login_tells_nothing(holder: Holder) -> None:
-    """ENU-01: whoever asks, and whatever name is sent along, it says the same but for its random parts."""
+    """MFA-12: whoever asks, and whatever name is sent along, it says the same but for its random parts."""
     bodies: list[Any] = [{}, holder.account.credentials, {"username": "nobody", "email": "x@y.zz"}]
     answers = [Api().post("passkey_login_begin", body).body for body in bodies]
     for answer in answers:
@@ -125,7 +125,7 @@ def test_the_beginning_of_a_login_tells_nothing(holder: Holder) -> None:
 
 
 def test_a_login_whose_user_has_no_passkey_says_so_behind_the_password(account: Account) -> None:
-    """ENU-01: to nobody else."""
+    """MFA-12: to nobody else."""
     answer = Api().post("passkey_verify_begin", {"ephemeral_token": "x" * 43})
     assert outcome(answer) == (400, "invalid_login")
     client = account.log_in()
@@ -138,7 +138,7 @@ def test_a_login_whose_user_has_no_passkey_says_so_behind_the_password(account: 
 def test_after_a_recovery_a_passkey_needs_the_new_password(
     holder: Holder, mailbox: list[Any]
 ) -> None:
-    """MFA-10, RST-06: it stays a factor; alone it logs in again once it was used beside the new password.
+    """MFA-12: it stays a factor; alone it logs in again once it was used beside the new password.
 
     A thief may have registered it.
     """
