@@ -187,14 +187,15 @@ def user_of_login(credential: Credential, challenge: str, request: HttpRequest) 
     """
     every = Passkey.objects.select_related("authenticator__user")
     found = _chosen(every, credential)
-    user = found and locked_user(found.user.pk)
+    user_id = found.user.pk if found else None
+    user = locked_user(user_id)
     # Again, behind the lock: it may have been used or removed meanwhile.
     passkey = _chosen(every, credential) if user else None
     if passkey is None or not _use(passkey, credential, challenge, request, is_alone=True):
-        sessions.record_failed_login("invalid_passkey", request, found and found.user.pk)
+        sessions.record_failed_login("invalid_passkey", request, user_id)
         raise invalid_passkey()
     if not passkey.logs_in_alone:
-        sessions.record_failed_login("password_required", request, user.pk)
+        sessions.record_failed_login("password_required", request, user_id)
         message = _("Log in with your new password and this passkey first.")
         raise ValidationError({"non_field_errors": [message]}, code="password_required")
     return user

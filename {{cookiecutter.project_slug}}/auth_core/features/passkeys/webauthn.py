@@ -59,7 +59,7 @@ def _server() -> Fido2Server:
         attestation=AttestationConveyancePreference.NONE,
         verify_origin=origins.__contains__,
     )
-    server.timeout = seconds * 1000
+    server.timeout = seconds * 1000  # type: ignore[assignment] # declared to be None
     server.allowed_algorithms = [
         PublicKeyCredentialParameters(type=PublicKeyCredentialType.PUBLIC_KEY, alg=algorithm)
         for algorithm in ALGORITHMS

@@ -633,7 +633,19 @@ def test_the_admin_shows_names_and_no_key(
 # --- Whatever is sent instead --------------------------------------------------------------
 
 NESTED = websafe_encode(b"\x81" * 20_000 + b"\x00")
-ODD = ["", "é", "A", "====", "x" * 30_000, NESTED, None, 1, [], {}, websafe_encode(cbor.encode(1))]
+ODD: list[Any] = [
+    "",
+    "é",
+    "A",
+    "====",
+    "x" * 30_000,
+    NESTED,
+    None,
+    1,
+    [],
+    {},
+    websafe_encode(cbor.encode(1)),
+]
 
 
 @pytest.mark.parametrize("part", ["clientDataJSON", "attestationObject"])

@@ -1,4 +1,4 @@
-"""MFA: no path leads round a passkey, nor round the new password of a recovered account; where passkeys are used."""
+"""MFA-12: no path leads round a passkey, nor round the new password of a recovered account; where passkeys are used."""
 
 import importlib
 from typing import Any
@@ -32,11 +32,9 @@ class FederatedLogin(PublicEndpoint, GenericAPIView):
     """Stands for a login at another provider."""
 
     def post(self, request: Request) -> Response:
-        user = User.objects.get(pk=request.data["user"])  # type: ignore[index]
+        data: Any = request.data
+        user = User.objects.get(pk=data["user"])
         return log_in_somebody(self, user, request._request, amr=("fed",))
-
-    def get_serializer_context(self) -> dict[str, Any]:
-        return {"request": self.request}
 
 
 class Guarded(GenericAPIView):

@@ -114,7 +114,7 @@ class Device:
             cross_origin=lies.get("framed", False),
         )
 
-    def _data(self, rp_id: str, lies: dict[str, Any], attested: bytes = b"") -> bytes:
+    def _data(self, rp_id: str, lies: dict[str, Any], attested: bytes = b"") -> AuthenticatorData:
         self.uses += self.counts
         flags = lies.get("flags", PRESENT | VERIFIED)
         if attested:
