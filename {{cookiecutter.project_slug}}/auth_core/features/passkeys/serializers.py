@@ -59,7 +59,7 @@ class CeremonyAnswer(serializers.Serializer):
     options = serializers.DictField()
 
 
-class RegisterSerializer(serializers.Serializer):
+class PasskeyRegistrationSerializer(serializers.Serializer):
     """{"flow_token", "credential", "name"}: the name is for the user, who may have several."""
 
     flow_token = serializers.CharField()
@@ -67,20 +67,20 @@ class RegisterSerializer(serializers.Serializer):
     name = serializers.CharField(max_length=NAME_LENGTH, default=_("Passkey"))
 
 
-class LoginSerializer(serializers.Serializer):
+class PasskeyLoginSerializer(serializers.Serializer):
     """{"flow_token", "credential"}."""
 
     flow_token = serializers.CharField()
     credential = UsedCredentialSerializer()
 
 
-class BeginVerificationSerializer(serializers.Serializer):
+class PasskeyVerificationBeginSerializer(serializers.Serializer):
     """{"ephemeral_token"}: of the login that waits for its second factor."""
 
     ephemeral_token = serializers.CharField()
 
 
-class VerifySerializer(LoginSerializer):
+class PasskeyVerificationSerializer(PasskeyLoginSerializer):
     """{"ephemeral_token", "flow_token", "credential"}."""
 
     ephemeral_token = serializers.CharField()
@@ -98,7 +98,7 @@ class PasskeySerializer(serializers.ModelSerializer):
         fields = ("id", "name", "created_at", "last_used_at")
 
 
-class RegisteredAnswer(PasskeySerializer):
+class RegisteredPasskeySerializer(PasskeySerializer):
     """A new passkey and, with the first second factor of a user, recovery codes, shown once."""
 
     recovery_codes = serializers.ListField(child=serializers.CharField())

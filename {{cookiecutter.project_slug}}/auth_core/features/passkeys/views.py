@@ -22,13 +22,13 @@ from auth_core.sessions.permissions import RecentlyAuthenticated
 from . import ceremonies, services
 from .models import Passkey
 from .serializers import (
-    BeginVerificationSerializer,
     CeremonyAnswer,
-    LoginSerializer,
+    PasskeyLoginSerializer,
+    PasskeyRegistrationSerializer,
     PasskeySerializer,
-    RegisteredAnswer,
-    RegisterSerializer,
-    VerifySerializer,
+    PasskeyVerificationBeginSerializer,
+    PasskeyVerificationSerializer,
+    RegisteredPasskeySerializer,
 )
 
 
@@ -82,9 +82,9 @@ class PasskeyView(GenericAPIView):
     )
     def patch(self, request: Request, pk: UUID) -> Response:
         """Give it another name."""
-        passkey = self.passkey(pk)
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
+        passkey = self.passkey(pk)
         services.rename(passkey, serializer.validated_data["name"])
         return Response(self.get_serializer(passkey).data)
 
@@ -120,12 +120,12 @@ class CompleteRegistrationView(PasskeyEndpoint):
     """
 
     permission_classes = (RecentlyAuthenticated,)
-    serializer_class = RegisterSerializer
+    serializer_class = PasskeyRegistrationSerializer
     is_for_enrolment = True
 
     @extend_schema(
         operation_id="passkey_register_complete",
-        responses={201: RegisteredAnswer, **ERRORS_400_401},
+        responses={201: RegisteredPasskeySerializer, **ERRORS_400_401},
     )
     def post(self, request: Request) -> Response:
         body = self.body(request)
@@ -158,7 +158,7 @@ class CompleteLoginView(PublicEndpoint, PasskeyEndpoint):
     the password and this passkey once.
     """
 
-    serializer_class = LoginSerializer
+    serializer_class = PasskeyLoginSerializer
 
     @extend_schema(
         operation_id="passkey_login_complete", responses={200: LoginAnswer, **ERRORS_400}
@@ -182,7 +182,7 @@ class CompleteLoginView(PublicEndpoint, PasskeyEndpoint):
 class BeginVerificationView(PublicEndpoint, PasskeyEndpoint):
     """Begin the second step of a login with a passkey: 400 with `invalid_login` or `no_passkey`."""
 
-    serializer_class = BeginVerificationSerializer
+    serializer_class = PasskeyVerificationBeginSerializer
 
     @extend_schema(
         operation_id="passkey_verify_begin", responses={200: CeremonyAnswer, **ERRORS_400}
@@ -199,7 +199,7 @@ class CompleteVerificationView(PublicEndpoint, PasskeyEndpoint):
     codes: 429.
     """
 
-    serializer_class = VerifySerializer
+    serializer_class = PasskeyVerificationSerializer
 
     @extend_schema(
         operation_id="passkey_verify_complete", responses={200: LoginAnswer, **ERRORS_400}
@@ -231,7 +231,7 @@ class CompleteReauthenticationView(PasskeyEndpoint):
     """
 
     permission_classes = (IsAuthenticated,)
-    serializer_class = LoginSerializer
+    serializer_class = PasskeyLoginSerializer
     is_for_enrolment = True
 
     @extend_schema(
