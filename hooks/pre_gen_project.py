@@ -49,7 +49,7 @@ DEPENDENCIES: Final = set(
     django_allauth django_anymail django_cors_headers django_environ django_rest_framework
     django_stubs django_stubs_ext django_tasks django_tasks_db djangorestframework
     djangorestframework_simplejwt djangorestframework_stubs drf_spectacular
-    drf_spectacular_sidecar environ gunicorn httpx jwt mypy oidc_provider_mock psycopg
+    drf_spectacular_sidecar environ fido2 gunicorn httpx jwt mypy oidc_provider_mock psycopg
     psycopg_binary pwned_passwords_django pyjwt pytest pytest_django pytest_xdist qrcode
     redis rest_framework rest_framework_simplejwt ruff schemathesis time_machine uv
     whitenoise

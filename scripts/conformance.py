@@ -39,10 +39,12 @@ def part(registry: Any, rows: dict[str, Any], text: str) -> str:
     """Return a group of rows, each in its condition, or all in that of the scope they share."""
     ids = re.findall(r"^\| ([A-Z]+-\d\d) \|", text, flags=re.MULTILINE)
     features = {registry.FEATURE_OF_SCOPE.get(rows[each].scope) for each in ids}
-    if len(features) == 1 and None not in features:
-        return f"\n{{%- if {condition(features.pop())} %}}{text}\n{{%- endif %}}"
-    pattern = re.compile(r"^\| ([A-Z]+-\d\d) \|.*$", flags=re.MULTILINE)
-    return pattern.sub(lambda found: line(registry, rows[found[1]]), text)
+    shared = features.pop() if len(features) == 1 else None
+    own = [each for each in ids if shared is None or each in registry.FEATURE_OF_ROW]
+    pattern = re.compile(rf"^\| ({'|'.join(own)}) \|.*$", flags=re.MULTILINE)
+    if own:
+        text = pattern.sub(lambda found: line(registry, rows[found[1]]), text)
+    return f"\n{{%- if {condition(shared)} %}}{text}\n{{%- endif %}}" if shared else text
 
 
 def main() -> None:

@@ -172,6 +172,7 @@ def environment(bake: Bake, python: str, django: str) -> Path:
             database="postgresql",
             email_provider=provider,
             social_providers="google",
+            mfa="totp_and_passkeys",
         )
         for provider in ("postmark", "mailgun")
     ]

@@ -16,6 +16,7 @@ from tests.variants import ROWS
         {"token_delivery": "both"},
         {"breached_passwords": False},
         {"mfa": "none"},
+        {"mfa": "totp_and_passkeys"},
         {"social_providers": "google"},
         {"api_keys": True},
         {"login_by_code": True},

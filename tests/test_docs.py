@@ -83,7 +83,12 @@ def test_every_dependency_has_its_reason(bake: Bake) -> None:
     assert reasons(template) == names(lines)
     lines = []
     for provider in ("postmark", "mailgun"):
-        project = bake(database="postgresql", email_provider=provider, social_providers="google")
+        project = bake(
+            database="postgresql",
+            email_provider=provider,
+            social_providers="google",
+            mfa="totp_and_passkeys",
+        )
         declared = tomllib.loads(project.read("pyproject.toml"))
         lines += declared["project"]["dependencies"] + declared["dependency-groups"]["dev"]
     assert reasons(rendered) == names(lines)

@@ -36,7 +36,7 @@ AUTH_URL_PREFIX: Final = "{{ cookiecutter.auth_url_prefix }}"
 REGISTRATION_URL_PREFIX: Final = "{{ cookiecutter.registration_url_prefix }}"
 REFRESH_URL: Final = "{{ cookiecutter.refresh_url }}"
 
-MFA: Final[Literal["totp", "none"]] = "{{ cookiecutter.mfa }}"
+MFA: Final[Literal["totp", "totp_and_passkeys", "none"]] = "{{ cookiecutter.mfa }}"
 # Where else people may log in, with commas between; empty means nowhere.
 SOCIAL_PROVIDERS: Final = "{{ cookiecutter.social_providers }}"
 # fmt: on

@@ -31,6 +31,7 @@ FEATURE_OF_ROW = {
     "PWD-07": "breached_passwords",
     "PWD-08": "breached_passwords",
     "CRY-07": "mfa",
+    "MFA-12": "passkeys",
 }
 
 INTRODUCTION = """# Conformance

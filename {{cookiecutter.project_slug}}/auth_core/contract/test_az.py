@@ -59,6 +59,7 @@ PUBLIC_FEATURES = {
     "mfa_verify",
     "login_code",
     "login_code_confirm",
+    *(f"passkey_{name}_{step}" for name in ("login", "verify") for step in ("begin", "complete")),
     *(f"{name}_{step}" for name in SOCIAL for step in ("login", "login_begin")),
 }
 PLAIN_FEATURES = {
@@ -82,6 +83,10 @@ OTHER_FEATURES = {
     "mfa_totp_activate",
     "mfa_totp_deactivate",
     "mfa_recovery_codes_regenerate",
+    "passkey_list",
+    "passkey",
+    *(f"passkey_register_{step}" for step in ("begin", "complete")),
+    *(f"passkey_reauthenticate_{step}" for step in ("begin", "complete")),
     "social_account_list",
     *(f"{name}_{step}" for name in SOCIAL for step in ("link", "link_begin")),
 }

@@ -208,23 +208,26 @@ def test_production_serves_nothing_for_tests_and_no_pages_of_others() -> None:
 
 # Which modules may use primitives; everybody may use django.core.signing, django.utils.crypto, secrets.
 CRYPTOGRAPHY = {
+    "digests.py": {"hashlib"},
     "accounts/adapter.py": {"hashlib"},
     "sessions/keys.py": {"cryptography", "hashlib", "hmac", "jwt"},
     "sessions/tokens.py": {"jwt"},
     "features/social/providers.py": {"jwt"},  # of a feature that may be there
     "features/api_keys/keys.py": {"hashlib", "zlib"},  # of a feature that may be there
     "features/mfa/encryption.py": {"cryptography", "hashlib"},
+    "features/passkeys/webauthn.py": {"fido2"},
 }
 PRIMITIVES = {
     *("cryptography", "jwt", "hashlib", "hmac", "argon2", "jwcrypto", "jose", "authlib", "joserfc"),
     *("Crypto", "Cryptodome", "nacl", "rsa", "ecdsa", "passlib", "bcrypt", "scrypt", "ssl", "zlib"),
+    *("fido2", "webauthn"),
     *("random", "crypt", "simplecrypt", "pyaes", "tinyec", "oscrypto"),
 }
 
 
 @pytest.mark.parametrize("path", [*sources()], ids=name_of)
 def test_cryptography_comes_from_those_who_know(path: Path) -> None:
-    """SUP-06: only cryptography, PyJWT and argon2-cffi (by Django), only in the modules that need them."""
+    """SUP-06: only cryptography, PyJWT, fido2 and argon2-cffi (by Django), only in the modules that need them."""
     imported: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

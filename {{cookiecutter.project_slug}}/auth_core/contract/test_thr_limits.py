@@ -300,6 +300,7 @@ COUNTED_INSIDE = {
     "login_code_confirm": ["login_failed", "ACCOUNT_LOGIN_BY_CODE_MAX_ATTEMPTS"],
     "mfa_verify": ["LOGIN_FREE_FAILURES", "MFA_PENDING_TRIES"],
     "mfa_totp_deactivate": ["LOGIN_FREE_FAILURES"],
+    "passkey_verify_complete": ["LOGIN_FREE_FAILURES", "MFA_PENDING_TRIES"],
 }
 
 

@@ -51,11 +51,17 @@ admin.site.unregister(Authenticator)
 class AuthenticatorAdmin(ViewOnlyAdmin):
     """To delete one is to reset the second factor of its user."""
 
-    list_display = ("user", "type", "created_at", "last_used_at")
+    list_display = ("user", "type", "name", "created_at", "last_used_at")
     list_filter = ("type", "created_at", "last_used_at")
     list_select_related = ("user",)
     search_fields = ("user__username", "user__email")
-    fields = ("user", "type", "created_at", "last_used_at")
+    fields = ("user", "type", "name", "created_at", "last_used_at")
+    readonly_fields = ("name",)
+
+    @admin.display
+    def name(self, obj: Authenticator) -> str:
+        """Return what the user calls it, if this kind has names."""
+        return str(obj.data.get("name", ""))
 
     def delete_model(self, request: HttpRequest, obj: Authenticator) -> None:
         services.reset(obj.user, request)

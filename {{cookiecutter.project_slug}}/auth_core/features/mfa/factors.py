@@ -45,6 +45,15 @@ def has_factor(user_id: Any) -> bool:
     return factors_of(user_id).exists()
 
 
+def has_totp(user_id: Any) -> bool:
+    return factors_of(user_id).filter(type=Authenticator.Type.TOTP).exists()
+
+
+def types_of(user_id: Any) -> list[str]:
+    """Name the kinds of factors that a user has, in allauth's words."""
+    return sorted({*factors_of(user_id).values_list("type", flat=True)})
+
+
 def matching_step(secret: str, code: str) -> int | None:
     """Return the time step that a code is right for: the current one or the one before."""
     now = int(time.time()) // app_settings.TOTP_PERIOD
@@ -101,11 +110,14 @@ def add_totp(user: Any, secret: str, step: int) -> None:
     Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data=data)
 
 
+def recovery_codes_of(user_id: Any) -> QuerySet[Authenticator]:
+    return Authenticator.objects.filter(user=user_id, type=Authenticator.Type.RECOVERY_CODES)
+
+
 def renew_recovery_codes(user: Any) -> list[str]:
     """Replace the recovery codes by new ones and return them, for the only time."""
     codes = [_new_recovery_code() for _ in range(RECOVERY_CODES)]
-    rows = Authenticator.objects.filter(user=user.pk, type=Authenticator.Type.RECOVERY_CODES)
-    rows.delete()
+    recovery_codes_of(user.pk).delete()
     data = {"digests": [digest(normalized(code)) for code in codes]}
     Authenticator.objects.create(user=user, type=Authenticator.Type.RECOVERY_CODES, data=data)
     return codes

@@ -17,10 +17,14 @@ class CodeField(serializers.CharField):
 
 
 class PendingLoginAnswer(serializers.Serializer):
-    """The password was right, a code is wanted: bring both to `mfa/verify/`."""
+    """The password was right, a second factor is wanted, such as a code: bring both to `mfa/verify/`.
+
+    `factors` names the kinds that the user has.
+    """
 
     mfa_required = serializers.BooleanField()
     ephemeral_token = serializers.CharField()
+    factors = serializers.ListField(child=serializers.CharField())
 
 
 class VerifySerializer(serializers.Serializer):
@@ -31,10 +35,14 @@ class VerifySerializer(serializers.Serializer):
 
 
 class StatusAnswer(serializers.Serializer):
-    """Times are ISO 8601 in UTC; `mfa_required` says whether this user must have a second factor."""
+    """Times are ISO 8601 in UTC; `mfa_required` says whether this user must have a second factor.
+
+    `factors` names the kinds that are set up.
+    """
 
     mfa_enabled = serializers.BooleanField()
     mfa_required = serializers.BooleanField()
+    factors = serializers.ListField(child=serializers.CharField())
     created_at = serializers.DateTimeField(allow_null=True)
     last_used_at = serializers.DateTimeField(allow_null=True)
     recovery_codes_left = serializers.IntegerField()
@@ -84,5 +92,5 @@ class FullReauthenticateSerializer(ReauthenticateSerializer):
                 {"code": [self.fields["code"].error_messages["required"]]}, code="required"
             )
         services.demand_code(request, attrs["code"])
-        services.count_factor(request.auth)
+        services.count_factor(request.auth, services.SECOND)
         return attrs

@@ -1,17 +1,19 @@
-"""Begins and finishes logins that need a code, and adds and removes what codes come from."""
+"""Begins and finishes logins that need a second factor, and adds and removes those that users have."""
 
 import json
 import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -32,7 +34,7 @@ from auth_core.throttling.passwords import Attempt, failure
 from . import encryption, factors
 from .models import PendingLogin
 
-# What a second factor adds to how a session was begun (RFC 8176).
+# What a code adds to how a session was begun (RFC 8176).
 SECOND = ("otp", "mfa")
 ENROLMENT_SECONDS = 600
 
@@ -56,9 +58,10 @@ class SecondFactorRequired(sessions.StepNeeded):
         self.user, self.amr = session.user, session.amr
 
     def begin(self, request: HttpRequest) -> dict[str, Any]:
-        """Have the login wait for a code."""
+        """Have the login wait for a second factor, of one of these kinds."""
         token = begin_login(self.user, self.amr, request)
-        return {"mfa_required": True, "ephemeral_token": token}
+        kinds = factors.types_of(self.user.pk)
+        return {"mfa_required": True, "ephemeral_token": token, "factors": kinds}
 
 
 # --- What the kernel asks: SESSION_GATES, SESSION_RESTRICTIONS, USER_RESTRICTIONS ------------
@@ -100,11 +103,41 @@ def enrolment_required() -> PermissionDenied:
     return PermissionDenied(_("Set up a second factor first."), code="mfa_enrolment_required")
 
 
-# --- Codes ---------------------------------------------------------------------------------
+# --- Proofs --------------------------------------------------------------------------------
+
+
+class Proof(Protocol):
+    """What somebody shows of a second factor, to finish a login with it."""
+
+    # Of a proof that is no good, on the audit trail.
+    reason: str
+
+    def use(self, user: Any, request: HttpRequest) -> tuple[str, ...]:
+        """Use it up: return what it adds to `amr`, "mfa" in it, or nothing if it is no good.
+
+        The caller holds the lock of the user's row, and commits what this records either way.
+        """
+
+    def refusal(self) -> ValidationError:
+        """Return what answers a proof that is no good."""
+
+
+@dataclass(frozen=True)
+class CodeProof:
+    """A code of an app, or a recovery code."""
+
+    code: str
+    reason = "invalid_code"
+
+    def use(self, user: Any, request: HttpRequest) -> tuple[str, ...]:
+        return SECOND if use_code(user, self.code, request) else ()
+
+    def refusal(self) -> ValidationError:
+        return invalid_code()
 
 
 def attempt(user: Any, request: HttpRequest) -> Attempt:
-    """Count a try of a code; raises Throttled. `user` is loaded with_login_facts.
+    """Count a try of a proof; raises Throttled. `user` is loaded with_login_facts.
 
     As at a password, what others try elsewhere makes nobody wait where he has logged in before. And
     nobody gets so far without the password.
@@ -169,7 +202,7 @@ def invalid_code() -> ValidationError:
 
 @transaction.atomic
 def begin_login(user: Any, amr: list[str], request: HttpRequest) -> str:
-    """Have a login wait for its code; return the token with which its client brings that."""
+    """Have a login wait for its second factor; return the token with which its client brings that."""
     token = secrets.token_urlsafe(32)
     seconds: int = settings.MFA_PENDING_SECONDS  # type: ignore[misc] # of a feature: mypy reads the kernel's
     PendingLogin.objects.create(
@@ -184,52 +217,65 @@ def begin_login(user: Any, amr: list[str], request: HttpRequest) -> str:
     return token
 
 
-def finish_login(token: str, code: str, request: HttpRequest) -> sessions.TokenPair:
-    """Begin the session that was waiting for a code.
-
-    Raises ValidationError with the code `invalid_login` where none waits (any more) or `invalid_code`;
-    Throttled.
-    """
+def _waiting(token: str, request: HttpRequest) -> Any:
     tries: int = settings.MFA_PENDING_TRIES  # type: ignore[misc] # of a feature: mypy reads the kernel's
-    waiting = PendingLogin.objects.filter(
+    return PendingLogin.objects.filter(
         digest=digest(token),
         delivery=delivery().of(request),
         expires_at__gt=timezone.now(),
         tries__lt=tries,
     )
-    pending = waiting.first()
+
+
+def pending_login(token: str, request: HttpRequest) -> tuple[PendingLogin, Any]:
+    """Return the login that waits, and its user with_login_facts.
+
+    Raises ValidationError with the code `invalid_login` where none waits (any more).
+    """
+    pending = _waiting(token, request).first()
     users = get_user_model().objects.filter(pk=pending and pending.user_id, is_active=True)
     user: Any = sessions.with_login_facts(users, request).first()
     if pending is None or user is None or pending.auth_hash not in sessions.auth_hashes(user):
         raise invalid_login()
+    return pending, user
+
+
+def finish_login(token: str, proof: Proof, request: HttpRequest) -> sessions.TokenPair:
+    """Begin the session that was waiting for a second factor.
+
+    Raises ValidationError with the code `invalid_login` where none waits (any more), or the proof's
+    refusal; Throttled.
+    """
+    pending, user = pending_login(token, request)
     with attempt(user, request) as trial:
-        # Counted before the code is compared, like the trial.
-        if not waiting.update(tries=F("tries") + 1):
+        # Counted before the proof is looked at, like the trial.
+        if not _waiting(token, request).update(tries=F("tries") + 1):
             raise invalid_login()
-        pair = _finish(pending, user, code, request, trial)
+        pair = _finish(pending, user, proof, request, trial)
     if pair is None:
-        sessions.record_failed_login("invalid_code", request, user.pk)
+        sessions.record_failed_login(proof.reason, request, user.pk)
         if (trial.failures + 1) % settings.LOGIN_FAILURES_NOTICED == 0:
             # Only one of the factors was right (ASVS 6.3.5).
             outbox.notify(user, request, "account/email/login_without_code")
-        raise invalid_code()
+        raise proof.refusal()
     return pair
 
 
 @transaction.atomic
 def _finish(
-    pending: PendingLogin, user: Any, code: str, request: HttpRequest, trial: Attempt
+    pending: PendingLogin, user: Any, proof: Proof, request: HttpRequest, trial: Attempt
 ) -> sessions.TokenPair | None:
-    """Use the code and the waiting login up, and begin the session; None for a wrong code."""
-    # One at a time: neither code nor login is used twice.
+    """Use the proof and the waiting login up, and begin the session; None for a proof that is no good."""
+    # One at a time: neither proof nor login is used twice.
     if locked_user(user.pk) is None:
         raise invalid_login()
-    if not use_code(user, code, request):
+    methods = proof.use(user, request)
+    if not methods:
         return None
     if not PendingLogin.objects.filter(pk=pending.pk).delete()[0]:
         raise invalid_login()
     trial.succeed()
-    return sessions.start_session(user, request, amr=(*pending.amr, *SECOND))
+    return sessions.start_session(user, request, amr=(*pending.amr, *methods))
 
 
 def invalid_login() -> ValidationError:
@@ -259,7 +305,7 @@ def enable_totp(request: Request, token: str, code: str) -> list[str]:
     `invalid_code`.
     """
     user, session, http_request = request.user, request.auth, request._request
-    refuse_enrolment(user)
+    refuse_enrolment(request)
     try:
         session_id, secret = json.loads(encryption.decrypt(token, ENROLMENT_SECONDS))
     except encryption.DecryptionError:
@@ -272,26 +318,65 @@ def enable_totp(request: Request, token: str, code: str) -> list[str]:
         raise invalid_code()
     with transaction.atomic():
         lock(request)
-        refuse_enrolment(user)
+        refuse_enrolment(request)
         factors.add_totp(user, secret, step)
-        codes = factors.renew_recovery_codes(user)
-        count_factor(session)
-        _change(request, Event.ENABLED)
+        codes = added(request, SECOND, Event.ENABLED)
         outbox.notify(user, http_request, "mfa/email/totp_activated")
     return codes
 
 
-def refuse_enrolment(user: Any) -> None:
-    """Refuse a second secret, and one for an address that somebody else may own (400).
-
-    The owner of the address recovers the account by mail, and then could not log in.
-    """
-    if factors.has_factor(user.pk):
+def refuse_enrolment(request: Request) -> None:
+    """Refuse a second secret: ValidationError with the code `mfa_enabled`; and as `refuse_factor` does."""
+    if factors.has_totp(request.user.pk):
         message = _("A second factor is enabled already.")
         raise ValidationError({"non_field_errors": [message]}, code="mfa_enabled")
+    refuse_factor(request)
+
+
+def refuse_factor(request: Request) -> None:
+    """Refuse a further factor to a session without one, and any for an address that somebody else may own.
+
+    The owner of the address recovers the account by mail, and then could not log in. Raises
+    SecondFactorRequired; ValidationError with the code `email_not_verified`.
+    """
+    user = request.user
+    if factors.has_factor(user.pk):
+        demand_factor(request)
     if EmailAddress.objects.filter(user=user.pk, verified=False).exists():
         message = _("Verify your e-mail address first.")
         raise ValidationError({"non_field_errors": [message]}, code="email_not_verified")
+
+
+def demand_factor(request: Request) -> None:
+    """Raise SecondFactorRequired for a session without it."""
+    session = cast(AuthSession, request.auth)
+    if session.acr != "aal2":
+        raise SecondFactorRequired(session)
+
+
+def added(request: Request, methods: Iterable[str], event: StrEnum) -> list[str]:
+    """Follow a factor that was added, and shown by these methods: the other sessions end.
+
+    Return the recovery codes that come with the first factor, and are shown once.
+    """
+    user = request.user
+    has_codes = factors.recovery_codes_of(user.pk).exists()
+    codes = [] if has_codes else factors.renew_recovery_codes(user)
+    count_factor(request.auth, methods)
+    _change(request, event)
+    return codes
+
+
+def remove(request: Request, chosen: QuerySet[Authenticator], event: StrEnum) -> None:
+    """Remove factors of a user whose row is locked, with the last of them the recovery codes.
+
+    The other sessions end.
+    """
+    chosen.delete()
+    if not factors.has_factor(request.user.pk):
+        factors.recovery_codes_of(request.user.pk).delete()
+        forget_factor(request.auth)
+    _change(request, event)
 
 
 def lock(request: Request) -> None:
@@ -302,14 +387,19 @@ def lock(request: Request) -> None:
         raise sessions.refusal("session_revoked")
 
 
-def count_factor(session: Any, *, is_there: bool = True) -> None:
-    """Say of a session whether its user has shown a second factor besides."""
-    amr = [method for method in session.amr if method not in SECOND]
-    amr += SECOND if is_there else ()
+def count_factor(session: Any, methods: Iterable[str]) -> None:
+    """Say of a session that its user has shown a second factor besides, by these methods."""
+    amr = list(dict.fromkeys([*session.amr, *methods]))
     AuthSession.objects.filter(pk=session.pk).update(amr=amr)
 
 
-def _change(request: Request, event: Event) -> None:
+def forget_factor(session: Any) -> None:
+    """Say of a session that its user has no second factor any more."""
+    amr = [method for method in session.amr if method not in SECOND]
+    AuthSession.objects.filter(pk=session.pk).update(amr=amr)
+
+
+def _change(request: Request, event: StrEnum) -> None:
     """Record a change of the user's factors, and end what began before it but this session."""
     user, session, http_request = request.user, request.auth, request._request
     record(event, http_request, user_id=user.pk, session_id=session.pk)
@@ -323,13 +413,12 @@ def _change(request: Request, event: Event) -> None:
     )
 
 
-def disable(request: Request) -> None:
-    """Remove the user's factors and recovery codes; the other sessions end."""
+def disable_totp(request: Request) -> None:
+    """Remove the app, with the last factor the recovery codes; the other sessions end."""
     with transaction.atomic():
         lock(request)
-        Authenticator.objects.filter(user=request.user.pk).delete()
-        count_factor(request.auth, is_there=False)
-        _change(request, Event.DISABLED)
+        apps = factors.factors_of(request.user.pk).filter(type=Authenticator.Type.TOTP)
+        remove(request, apps, Event.DISABLED)
         outbox.notify(request.user, request._request, "mfa/email/totp_deactivated")
 
 
@@ -338,22 +427,21 @@ def renew_recovery_codes(request: Request) -> list[str]:
 
     Raises ValidationError with the code `mfa_disabled`; SecondFactorRequired for a session without it.
     """
-    user, session = request.user, cast(AuthSession, request.auth)
+    user = request.user
     with transaction.atomic():
         lock(request)
-        refuse_without_factor(user)
-        if session.acr != "aal2":
-            raise SecondFactorRequired(session)
+        if not factors.has_factor(user.pk):
+            raise mfa_disabled()
+        demand_factor(request)
         codes = factors.renew_recovery_codes(user)
         _change(request, Event.RECOVERY_CODES_RENEWED)
         outbox.notify(user, request._request, "mfa/email/recovery_codes_generated")
     return codes
 
 
-def refuse_without_factor(user: Any) -> None:
-    if not factors.has_factor(user.pk):
-        message = _("No second factor is enabled.")
-        raise ValidationError({"non_field_errors": [message]}, code="mfa_disabled")
+def mfa_disabled() -> ValidationError:
+    message = _("No second factor is enabled.")
+    return ValidationError({"non_field_errors": [message]}, code="mfa_disabled")
 
 
 @transaction.atomic
@@ -382,15 +470,17 @@ def reset(user: Any, request: HttpRequest | None = None) -> bool:
 
 
 def status(user: Any) -> dict[str, Any]:
-    rows = {row.type: row for row in Authenticator.objects.filter(user=user.pk)}
-    totp, recovery = rows.get("totp"), rows.get("recovery_codes")
-    used = [row.last_used_at for row in rows.values() if row.last_used_at]
+    rows = list(Authenticator.objects.filter(user=user.pk))
+    codes = [row for row in rows if row.type == Authenticator.Type.RECOVERY_CODES]
+    found = [row for row in rows if row not in codes]
+    used = [row.last_used_at for row in rows if row.last_used_at]
     return {
-        "mfa_enabled": totp is not None,
+        "mfa_enabled": bool(found),
         "mfa_required": is_required_of(user),
-        "created_at": totp and totp.created_at,
+        "factors": sorted({row.type for row in found}),
+        "created_at": min((row.created_at for row in found), default=None),
         "last_used_at": max(used, default=None),
-        "recovery_codes_left": len(recovery.data["digests"]) if recovery else 0,
+        "recovery_codes_left": sum(len(row.data["digests"]) for row in codes),
     }
 
 

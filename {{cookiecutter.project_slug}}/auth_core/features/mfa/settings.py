@@ -33,5 +33,5 @@ PURGES = {"pending logins": "auth_core.features.mfa.services.purge"}
 
 # allauth's.
 MFA_ADAPTER = "auth_core.features.mfa.adapter.MFAAdapter"
-MFA_SUPPORTED_TYPES = {"totp": ["totp", "recovery_codes"], "none": []}[policy.MFA]
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = policy.PROJECT_NAME

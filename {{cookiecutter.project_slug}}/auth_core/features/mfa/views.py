@@ -19,7 +19,7 @@ from auth_core.http.schema import ERRORS_400, ERRORS_400_401, ERRORS_401, Detail
 from auth_core.http.views import PublicEndpoint
 from auth_core.sessions.permissions import RecentlyAuthenticated
 
-from . import services
+from . import factors, services
 from .serializers import (
     CodeSerializer,
     EnrolledAnswer,
@@ -50,7 +50,9 @@ class VerifyView(PublicEndpoint, GenericAPIView):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         body = serializer.validated_data
-        pair = services.finish_login(body["ephemeral_token"], body["code"], request._request)
+        pair = services.finish_login(
+            body["ephemeral_token"], services.CodeProof(body["code"]), request._request
+        )
         return accounts.login_answer(self, pair)
 
 
@@ -94,7 +96,7 @@ class ActivateView(GenericAPIView):
     )
     def get(self, request: Request) -> Response:
         """Get a new secret for the app; nothing is stored yet."""
-        services.refuse_enrolment(request.user)
+        services.refuse_enrolment(request)
         secret, token = services.new_enrolment(request.auth)
         adapter = get_adapter()
         url = adapter.build_totp_url(request.user, secret)
@@ -113,7 +115,8 @@ class ActivateView(GenericAPIView):
         responses={200: EnrolledAnswer, **ERRORS_400_401},
     )
     def post(self, request: Request) -> Response:
-        """Enable it with its first code, within ten minutes: 200 with recovery codes, shown once.
+        """Enable it with its first code, within ten minutes: 200 with recovery codes, shown once, unless
+        the user has some already.
 
         The user's other sessions end; this one counts as begun with the second factor.
         """
@@ -127,7 +130,7 @@ class ActivateView(GenericAPIView):
 @accounts.hide_passwords
 @non_atomic
 class DeactivateView(GenericAPIView):
-    """Remove the second factor, with a code of it or a recovery code; the user's other sessions end."""
+    """Remove the app, with a code of it or a recovery code; the user's other sessions end."""
 
     permission_classes = (RecentlyAuthenticated,)
     serializer_class = CodeSerializer
@@ -136,9 +139,10 @@ class DeactivateView(GenericAPIView):
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        services.refuse_without_factor(request.user)
+        if not factors.has_totp(request.user.pk):
+            raise services.mfa_disabled()
         services.demand_code(request, serializer.validated_data["code"])
-        services.disable(request)
+        services.disable_totp(request)
         return Response({"detail": _("TOTP has been deactivated.")})
 
 

@@ -33,16 +33,21 @@ class Deadline:
         # A second handle of the same connection, which TLS does not take over.
         self._sockets.append(connected.dup())
         if self.is_over:
-            self._cut()
+            self._hang_up()
 
     def _cut(self) -> None:
         self.is_over = True
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         for each in self._sockets:
             with suppress(OSError):  # it is closed by the other side
                 each.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
+        """Leave no connection open: what was not read would keep the provider sending."""
         self._timer.cancel()
+        self._hang_up()
         for each in self._sockets:
             each.close()
 

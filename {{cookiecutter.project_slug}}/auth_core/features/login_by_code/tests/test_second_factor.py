@@ -8,8 +8,14 @@ from django.urls import get_resolver, reverse
 
 from auth_core.contract.test_ref import outcome
 from auth_core.features.login_by_code.models import LoginCode
-from auth_core.features.mfa.tests.test_mfa_paths import SECRETS, paths
-from auth_core.features.mfa.tests.testing import PERIOD, Enrolled, enrolled, verify
+from auth_core.features.mfa.tests.testing import (
+    PERIOD,
+    SECRETS,
+    Enrolled,
+    enrolled,
+    paths,
+    verify,
+)
 from auth_core.sessions.models import AuthSession
 from auth_core.testing import Api, claims_of
 
@@ -28,7 +34,7 @@ def test_the_mailbox_is_one_factor_only(
     token, code = mailed(enrolled.account)
     answer = confirm(token, code)
     assert answer.status == 200
-    assert {*answer.body} == {"mfa_required", "ephemeral_token"}
+    assert {*answer.body} == {"mfa_required", "ephemeral_token", "factors"}
     assert not answer.cookies
     assert not AuthSession.objects.exists()
     # It is used up, whatever comes of the login.

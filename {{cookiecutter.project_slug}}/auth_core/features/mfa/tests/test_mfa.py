@@ -35,10 +35,6 @@ from .testing import PERIOD, App, Enrolled, verify
 
 pytestmark = [pytest.mark.django_db, pytest.mark.inside]
 
-NOT_APPLICABLE: dict[str, str] = {
-    "MFA-12": "passkeys are not in this version; a code of an app is the only second factor"
-}
-
 THREADS = 16
 WRONG = (400, "invalid_code")
 DEAD = (400, "invalid_login")
@@ -49,10 +45,11 @@ def test_a_login_waits_for_the_code(enrolled: Enrolled, clock: Any) -> None:
     clock.shift(PERIOD)
     AuthSession.objects.all().delete()
     answer = Api().post("rest_login", enrolled.account.credentials)
-    assert answer.body == {"mfa_required": True, "ephemeral_token": answer.body["ephemeral_token"]}
+    token = answer.body["ephemeral_token"]
+    assert answer.body == {"mfa_required": True, "ephemeral_token": token, "factors": ["totp"]}
     assert not answer.cookies
     assert not AuthSession.objects.exists()
-    finished = verify(answer.body["ephemeral_token"], enrolled.app.code())
+    finished = verify(token, enrolled.app.code())
     assert finished.status == 200
     assert finished.body["user"]["pk"] == str(enrolled.user.pk)
     client = Api().with_tokens_of(finished)
@@ -67,6 +64,7 @@ def test_who_has_no_second_factor_is_asked_for_none(account: Account) -> None:
     assert client.get("mfa_status").body == {
         "mfa_enabled": False,
         "mfa_required": False,
+        "factors": [],
         "created_at": None,
         "last_used_at": None,
         "recovery_codes_left": 0,

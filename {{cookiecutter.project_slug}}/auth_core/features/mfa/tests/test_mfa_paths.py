@@ -1,17 +1,15 @@
 """MFA: no path leads round the second factor, and who must have one gets no further without."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from allauth.account.models import EmailAddress, get_emailconfirmation_model
-from django.conf import settings as django_settings
+from allauth.account.models import EmailAddress
 from django.contrib.sessions.models import Session
 from django.core.checks import run_checks
 from django.test import Client, TestCase
-from django.urls import URLPattern, URLResolver, get_resolver, path, reverse
+from django.urls import URLPattern, URLResolver, path, reverse
 from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -25,10 +23,10 @@ from auth_core.features.mfa.permissions import SecondFactor
 from auth_core.sessions.models import AuthSession
 from auth_core.sessions.permissions import RecentlyAuthenticated
 from auth_core.sessions.services import start_session
-from auth_core.testing import Account, Api, link_secrets
+from auth_core.testing import Account, Api
 from config.urls import urlpatterns as project_urlpatterns
 
-from .testing import PERIOD, App, Enrolled, enrol, verify
+from .testing import PERIOD, App, Enrolled, all_that_one_factor_has, enrol, try_every_path, verify
 
 pytestmark = [pytest.mark.django_db, pytest.mark.inside]
 
@@ -78,80 +76,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
 # --- No way round --------------------------------------------------------------------------
 
 
-def paths(patterns: Any, before: str = "") -> Iterator[str]:
-    """Every path of the URLconf, with its parameters filled in."""
-    for pattern in patterns:
-        route = str(pattern.pattern)
-        for name, converter in pattern.pattern.converters.items():
-            kind = type(converter).__name__.removesuffix("Converter").lower()
-            value = str(uuid4()) if kind == "uuid" else "1"
-            route = route.replace(f"<{kind}:{name}>", value).replace(f"<{name}>", value)
-        if isinstance(pattern, URLResolver):
-            yield from paths(pattern.url_patterns, before + route)
-        elif isinstance(pattern, URLPattern):
-            yield f"/{before}{route}"
-
-
-# Where something else than a code proves who it is.
-NAMES = [
-    "rest_login",
-    "reauthenticate",
-    "mfa_verify",
-    "token_refresh",
-    "rest_verify_email",
-    "rest_password_reset_confirm",
-    "email_change_confirm",
-    "email_change_undo",
-]
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-SECRETS = {"access", "refresh", "token", "csrf_token", "key"}
-
-
 def test_no_path_gives_a_token_for_the_password_alone(
     enrolled: Enrolled, mailbox: list[Any], clock: Any
 ) -> None:
     """MFA-01: each path of the project, with and without its slash, by each method, given all that one factor has."""
     clock.shift(PERIOD)
-    Api().post("rest_password_reset", {"email": enrolled.user.email})
-    AuthSession.objects.all().delete()
-    address = EmailAddress.objects.get(user=enrolled.user)
-    body = {
-        **enrolled.account.credentials,
-        "username": enrolled.user.username,
-        "email": enrolled.user.email,
-        "key": get_emailconfirmation_model().create(address).key,
-        "invitation": "x",
-        "old_password": enrolled.account.password,
-        "password1": enrolled.account.password,
-        "password2": enrolled.account.password,
-        # Not another one, which would end what else is tried.
-        "new_password1": enrolled.account.password,
-        "new_password2": enrolled.account.password,
-        **link_secrets(mailbox[-1]),
-        "ephemeral_token": enrolled.pending(),
-        "activation_token": "x",
-        "code": enrolled.app.wrong_code(),
-        "refresh": "x",
-    }
-    if policy.LOGIN_WITH == "email":
-        del body["username"]
-    every, tried = {*paths(get_resolver().url_patterns)}, set()
-    # All that the project answers, whatever was chosen: none of what one factor proves is left out.
-    assert {reverse(name) for name in NAMES} <= every
-    for each in every:
-        if django_settings.ADMIN_PATH and each.startswith(f"/{django_settings.ADMIN_PATH}/"):
-            continue  # a test of its own
-        for url in (each, each.rstrip("/"), each.rstrip("/") + "/"):
-            for method in METHODS:
-                answer = Api().request(method, url or "/", body)
-                told = answer.body if isinstance(answer.body, dict) else {}
-                if url.endswith("/csrf/"):
-                    told = {}  # a token for nobody
-                assert not SECRETS & {name for name in told if answer.status < 400}, url
-                assert not answer.cookies, url
-                assert not AuthSession.objects.filter(user=enrolled.user.pk).exists(), url
-                tried.add(answer.status)
-    assert {200, 400, 401, 404, 405} <= tried
+    body = all_that_one_factor_has(enrolled.account, mailbox)
+    try_every_path(enrolled.user, {**body, "code": enrolled.app.wrong_code()})
     assert enrolled.pending()
 
 
@@ -357,5 +288,6 @@ def test_the_schema_names_the_step_wherever_a_login_ends() -> None:
         "PendingLoginAnswer",
     }
     ends = {name for name, ref in answers.items() if ref.endswith(f"/{LoginAnswer.__name__}")}
-    # The one that brings the code, and somebody new, who has no second factor.
-    assert ends <= {"mfa_verify", "register"}
+    # Those that bring the second factor, and somebody new, who has none.
+    passkeys = {"passkey_login_complete", "passkey_verify_complete"}
+    assert ends <= {"mfa_verify", "register"} | passkeys

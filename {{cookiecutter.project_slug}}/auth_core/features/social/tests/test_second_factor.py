@@ -37,7 +37,7 @@ def test_a_provider_vouches_for_one_factor_only(
     """By SOC-08 the provider's word leads to the question for the code, and no further."""
     answer = finish("ada")
     assert answer.status == 200, answer.body
-    assert {*answer.body} == {"mfa_required", "ephemeral_token"}
+    assert {*answer.body} == {"mfa_required", "ephemeral_token", "factors"}
     assert not answer.cookies
     assert not AuthSession.objects.exists()
     pending = answer.body["ephemeral_token"]
@@ -67,5 +67,5 @@ def test_an_address_that_both_verified_links_and_still_needs_the_code(
     AuthSession.objects.all().delete()
     provider.has_user("ada", email=enrolled.user.email, email_verified=True)
     answer = finish("ada")
-    assert {*answer.body} == {"mfa_required", "ephemeral_token"}
+    assert {*answer.body} == {"mfa_required", "ephemeral_token", "factors"}
     assert not AuthSession.objects.exists()
