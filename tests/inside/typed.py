@@ -1,8 +1,8 @@
 """Runs mypy in a rendered project's folder and environment: `python typed.py CACHE`.
 
 The plugin of django-stubs gives up the whole cache where INSTALLED_APPS differ, also of typeshed
-and of the stubs, which is most of the work. Here those are kept; the project is read anew, and with it
-Django's own models, which the plugin gives the names of what points at them.
+and of the stubs, which is most of the work. Here those are kept; the project is read anew, and with
+it Django's own models, which the plugin gives the names of what points at them.
 """
 
 import shutil

@@ -213,8 +213,8 @@ CRYPTOGRAPHY = {
     "sessions/keys.py": {"cryptography", "hashlib", "hmac", "jwt"},
     "sessions/tokens.py": {"jwt"},
     "features/social/providers.py": {"jwt"},  # of a feature that may be there
-    "features/api_keys/keys.py": {"hashlib", "zlib"},  # of a feature that may be there
-    "features/mfa/encryption.py": {"cryptography", "hashlib"},
+    "features/api_keys/keys.py": {"zlib"},  # of a feature that may be there
+    "features/mfa/encryption.py": {"cryptography"},
     "features/passkeys/webauthn.py": {"fido2"},
 }
 PRIMITIVES = {
