@@ -111,8 +111,10 @@ class BakedProject:
         return (self.path / name).read_text("utf-8")
 
     def texts(self) -> Iterator[tuple[str, str]]:
+        """Give all files but compiled translations, whose sources are among them."""
         for name in sorted(self.files()):
-            yield name, self.read(name)
+            if not name.endswith(".mo"):
+                yield name, self.read(name)
 
     def run(
         self,

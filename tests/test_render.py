@@ -44,6 +44,7 @@ TRACES: dict[str, dict[str, list[Any]]] = {
     "api-key": {"api_keys": [True]},
     "login/code": {"login_by_code": [True]},
     "login_by_code": {"login_by_code": [True]},
+    "/account/": {"frontend_url": [""]},
     "jwks": {"signing_algorithm": ["EdDSA", "ES256", "RS256"]},
     "totp": {"mfa": ["totp", "totp_and_passkeys"]},
     "qrcode": {"mfa": ["totp", "totp_and_passkeys"]},
@@ -93,6 +94,11 @@ def test_every_feature_is_optional(template: Path) -> None:
     features = {f"auth_core/features/{folder.name}" for folder in folders if folder.is_dir()}
     assert features
     assert features <= set(OPTIONAL)
+
+
+def test_every_optional_path_is_one_of_the_sources(template: Path) -> None:
+    """Pruning does not ask: the folder of one entry may be gone with that of another."""
+    assert [path for path in OPTIONAL if not (template / SOURCE / path).exists()] == []
 
 
 def test_every_optional_path_is_there_in_some_variant_and_not_in_another(variant: Variant) -> None:

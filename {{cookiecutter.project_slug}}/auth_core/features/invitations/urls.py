@@ -1,8 +1,6 @@
-"""URLs of the invitations, of the registration that needs one, and of its page where pages are built in."""
+"""URLs of the invitations, and of the registration that needs one."""
 
-from django.conf import settings
 from django.urls import path
-from django.views.generic import TemplateView
 
 from auth_core import policy
 
@@ -24,14 +22,3 @@ urlpatterns = [
         name="rest_register",
     ),
 ]
-
-if settings.FRONTEND_PATH:  # set by the built-in pages, whose frame the page extends
-    page = TemplateView.as_view(
-        template_name="invitations/accept_invitation.html",
-        extra_context={
-            "project_name": policy.PROJECT_NAME,
-            "password_min_length": policy.PASSWORD_MIN_LENGTH,
-            "has_usernames": policy.LOGIN_WITH != "email",
-        },
-    )
-    urlpatterns.append(path(f"{settings.FRONTEND_PATH}accept-invitation", page))

@@ -1,1 +1,1 @@
-"""The built-in pages that mailed links lead to, for projects without a frontend of their own."""
+"""The built-in pages, for projects without a frontend of their own: all that a user does with an account."""

@@ -1,13 +1,31 @@
 """URLs of the pages; `accounts.adapter.frontend_link` builds links to them."""
 
-from django.urls import path
+from django.conf import settings
+from django.urls import URLPattern, path
 
+from auth_core import policy
+
+from .extensions import extensions
 from .views import Page
 
+PAGES = {
+    "": "account",
+    "login": "login",
+    **({"register": "register"} if policy.REGISTRATION == "open" else {}),
+    "verify-email": "verify_email",
+    "forgot-password": "forgot_password",
+    "reset-password": "reset_password",
+    "change-email": "change_email",
+    "restore-email": "restore_email",
+}
+
+
+def page(where: str, template: str, name: str | None = None) -> URLPattern:
+    view = Page.as_view(template_name=template)
+    return path(f"{settings.FRONTEND_PATH}{where}", view, name=name)
+
+
 urlpatterns = [
-    path("account/verify-email", Page.as_view(template_name="pages/verify_email.html")),
-    path("account/forgot-password", Page.as_view(template_name="pages/forgot_password.html")),
-    path("account/reset-password", Page.as_view(template_name="pages/reset_password.html")),
-    path("account/change-email", Page.as_view(template_name="pages/change_email.html")),
-    path("account/restore-email", Page.as_view(template_name="pages/restore_email.html")),
+    *(page(where, f"pages/{name}.html", f"page_{name}") for where, name in PAGES.items()),
+    *(page(where, name) for each in extensions() for where, name in each.pages.items()),
 ]

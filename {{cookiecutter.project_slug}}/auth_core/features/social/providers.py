@@ -186,9 +186,9 @@ def name_of(account: SocialAccount) -> str:
 
 
 def redirect_uris(name: str) -> list[str]:
-    """Return where a provider may send people: to the frontend, unless pages are built in, or where settings say."""
+    """Return where a provider may send people: to the frontend, or where settings say."""
     others: list[str] = settings.SOCIAL_REDIRECT_URIS  # type: ignore[misc] # of a feature: mypy reads the kernel's
-    return [*([frontend_link(f"social/{name}")] if policy.FRONTEND_URL else []), *others]
+    return [frontend_link(f"social/{name}"), *others]
 
 
 def _provider(name: str, request: HttpRequest) -> Any:

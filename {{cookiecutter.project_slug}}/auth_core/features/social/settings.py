@@ -30,11 +30,8 @@ if "openid_connect" in _names:
 SOCIAL_PROVIDERS = {_name: _name for _name in _names} | {
     _name: _issuer for _name, _issuer in _issuers.items() if _name == "openid_connect"
 }
-# Where providers may send people besides FRONTEND_URL/social/<provider>, exactly. The built-in pages take no
-# code, so there it is somewhere else.
+# Where providers may send people besides the frontend's page social/<provider>, exactly.
 SOCIAL_REDIRECT_URIS = env.read_list("SOCIAL_REDIRECT_URIS")
-if not policy.FRONTEND_URL:
-    REQUIRED_IN_PRODUCTION["SOCIAL_REDIRECT_URIS"] = "com.example.app:/social"
 # How long somebody may stay at the provider.
 SOCIAL_FLOW_SECONDS = 600
 

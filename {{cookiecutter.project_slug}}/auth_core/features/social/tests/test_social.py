@@ -24,6 +24,7 @@ from django.utils import timezone
 from werkzeug.wrappers import Response
 
 from auth_core import policy
+from auth_core.accounts.adapter import frontend_link
 from auth_core.audit.models import AuditEvent
 from auth_core.contract.marks import admin_is_here, real_transactions
 from auth_core.contract.processes import PRODUCTION, run
@@ -347,12 +348,10 @@ def test_the_user_is_sent_back_to_a_listed_address_only(begin: Login, uri: str) 
     assert not Flow.objects.exists()
 
 
-def test_the_frontend_is_where_settings_say(begin: Login, api: Api, settings: Any) -> None:
+def test_the_frontend_is_where_settings_say(begin: Login, api: Api) -> None:
     answer = api.post(BEGIN, {}, Host="localhost")
     query = parse_qs(urlsplit(answer.body["authorization_url"]).query)
-    frontend = f"{settings.FRONTEND_URL}/social/{NAME}"
-    expected = frontend if policy.FRONTEND_URL else "com.example.app:/social"
-    assert query["redirect_uri"] == [expected]
+    assert query["redirect_uri"] == [frontend_link(f"social/{NAME}")]
 
 
 def test_who_is_refused_by_the_provider_is_told(begin: Login, linked: Account) -> None:

@@ -1,0 +1,705 @@
+"""The built-in pages in Chromium: what a user does and sees, with tokens in headers and in cookies.
+
+With SHOTS=folder in the environment, pictures of every page are left there, to be looked at.
+"""
+
+import base64
+import email
+import email.policy
+import hmac
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import tarfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+
+from scripts.walk import (
+    CHANGED,
+    PASSWORD,
+    RECOVERED,
+    TOKENS,
+    Client,
+    clean_environment,
+    free_port,
+    serving,
+)
+from tests.project import ROOT, Bake, BakedProject
+from tests.test_end_to_end import GRACE, make_admin
+
+pytestmark = pytest.mark.slow
+expect.set_options(timeout=30_000)
+
+AXE = "4.14.1"
+# Serves with a clock that a file sets while it runs, in seconds ahead of ours.
+SERVER = """
+import datetime, pathlib, runpy, sys, threading, time, time_machine
+place, port = pathlib.Path("var/ahead"), sys.argv[1]
+place.write_text("0")
+clock = time_machine.travel(datetime.datetime.now(datetime.UTC), tick=True).start()
+def follow(done=0):
+    while True:
+        time.sleep(0.02)
+        wanted = int(place.read_text() or done)
+        if wanted != done:
+            clock.shift(wanted - done)
+            done = wanted
+            pathlib.Path("var/arrived").write_text(str(done))
+threading.Thread(target=follow, daemon=True).start()
+sys.argv = ["manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
+runpy.run_path("manage.py", run_name="__main__")
+"""
+ALL = {"api_keys": True, "social_providers": "google,openid_connect", "access_token_minutes": "1"}
+DELIVERIES = ["header", "cookie"]
+
+
+@dataclass
+class Site:
+    """A project that is served, at a time of its own."""
+
+    origin: str
+    project: BakedProject
+    ahead: int = 0
+
+    def later(self, seconds: int) -> None:
+        self.ahead += seconds
+        var = self.project.path / "var"
+        arrived = var / "arrived"
+        (var / "ahead").write_text(str(self.ahead))
+        wait_for(lambda: arrived.exists() and arrived.read_text() == str(self.ahead))
+
+    def link(self, page: str, address: str) -> str:
+        """Return the newest link to a page that an address was mailed."""
+        links = list[str]()
+        for file in sorted((self.project.path / "var" / "mail").iterdir(), key=written):
+            mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+            body = mail.get_body(("plain",))
+            if mail["To"] == address and body:
+                links += re.findall(rf"https?://\S+/account/{page}(?:#\S+)?", body.get_content())
+        assert links, f"{address} was mailed no link to {page}"
+        return links[-1]
+
+
+def written(file: Path) -> int:
+    return file.stat().st_mtime_ns
+
+
+def wait_for(condition: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + 10
+    while not (found := condition()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert found
+    return found
+
+
+Sites = Callable[[str], Site]
+
+
+@pytest.fixture(scope="module")
+def sites(bake: Bake, home: Path) -> Iterator[Sites]:
+    """Serve a project with everything chosen, for all tests here that ask for the same delivery."""
+    with ExitStack() as stack:
+        yield cache(lambda it: stack.enter_context(served(bake(**ALL, token_delivery=it), home)))
+
+
+@contextmanager
+def served(project: BakedProject, home: Path) -> Iterator[Site]:
+    project.make(".env", home)
+    project.manage(home, "migrate", "--verbosity", "0")
+    port = free_port()
+    command = [str(home / "bin" / "python"), "-c", SERVER, str(port)]
+    with serving(command, project.path, clean_environment(PORT=str(port)), port):
+        yield Site(f"http://127.0.0.1:{port}", project)
+
+
+@pytest.fixture(params=DELIVERIES)
+def site(request: pytest.FixtureRequest, sites: Sites) -> Site:
+    return sites(request.param)
+
+
+@pytest.fixture
+def open_browser(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    """Open a browser of its own, in which no script may fail nor break the page's policy."""
+    complaints = list[str]()
+
+    def listen(message: ConsoleMessage) -> None:
+        # Chromium also reports each refusal of the API there, and each lost connection.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            complaints.append(message.text)
+
+    def fresh(**options: Any) -> BrowserContext:
+        context = browser.new_context(**options)
+        context.set_default_timeout(30_000)
+        context.on("console", listen)
+        context.on("weberror", lambda error: complaints.append(str(error.error)))
+        opened.append(context)
+        return context
+
+    opened = list[BrowserContext]()
+    yield fresh
+    for context in opened:
+        context.close()
+    assert complaints == []
+
+
+@dataclass
+class User:
+    """Somebody before a browser."""
+
+    site: Site
+    page: Page
+    name: str = field(default_factory=lambda: f"u{uuid.uuid4().hex[:10]}")
+    password: str = PASSWORD
+
+    @property
+    def email(self) -> str:
+        return f"{self.name}@example.com"
+
+    def visit(self, page: str) -> None:
+        self.page.goto(f"{self.site.origin}/account/{page}")
+
+    def follow(self, page: str, address: str = "") -> None:
+        self.page.goto(self.site.link(page, address or self.email))
+
+    def fill(self, form: str, **values: str) -> None:
+        """Type into fields of a form and send it, as Enter does."""
+        for name, value in values.items():
+            self.page.locator(f"#{form} [name={name}]").fill(value)
+        self.page.locator(f"#{form} [name={name}]").press("Enter")
+
+    def hear(self, text: str) -> None:
+        """Wait for a text in a place that screen readers announce."""
+        expect(self.page.locator("[role=status]").filter(has_text=text).first).to_be_visible()
+
+    def register(self) -> None:
+        self.visit("register")
+        passwords = {"password1": self.password, "password2": self.password}
+        self.fill("register", username=self.name, email=self.email, **passwords)
+        self.hear("Look into your e-mail")
+        self.follow("verify-email")
+        self.page.get_by_role("button", name="Verify").click()
+        self.hear("Your e-mail address is verified")
+
+    def log_in(self) -> None:
+        self.visit("login")
+        self.fill("login", login=self.name, password=self.password)
+        self.see_account()
+
+    def see_account(self) -> None:
+        self.page.wait_for_url("**/account/")
+        expect(self.page.locator("#identity [data-of=username]")).to_have_text(self.name)
+
+    def is_out(self) -> None:
+        self.page.wait_for_url("**/account/login")
+
+    def confirm_password(self, **more: str) -> None:
+        expect(self.page.locator("#reauthenticate")).to_be_visible()
+        self.fill("reauthenticate", password=self.password, **more)
+        expect(self.page.locator("#reauthenticate")).to_be_hidden()
+
+    def elsewhere(self, context: BrowserContext) -> "User":
+        return User(self.site, context.new_page(), self.name, self.password)
+
+
+@pytest.fixture
+def user(site: Site, open_browser: Callable[..., BrowserContext]) -> User:
+    user = User(site, open_browser(locale="en-GB").new_page())
+    user.register()
+    user.log_in()
+    return user
+
+
+def totp(secret: str, at: float) -> str:
+    """Return the code of RFC 6238 for a moment."""
+    key = base64.b32decode(secret + "=" * (-len(secret) % 8))
+    digest = hmac.digest(key, struct.pack(">Q", int(at) // 30), "sha1")
+    start = digest[-1] & 15
+    number = int.from_bytes(digest[start : start + 4], "big") & 0x7FFFFFFF
+    return f"{number % 10**6:06}"
+
+
+# --- The life of a user --------------------------------------------------------------------
+
+
+def test_a_user_lives(site: Site, open_browser: Callable[..., BrowserContext]) -> None:
+    """Register, follow the mailed link, log in, change what can be changed, log out."""
+    ada = User(site, open_browser(locale="en-GB").new_page())
+    page = ada.page
+    ada.register()
+    page.get_by_role("link", name="Log in").click()
+    ada.fill("login", login=ada.email, password="not the password at all")
+    ada.hear("Unable to log in")
+    ada.fill("login", login=ada.email, password=ada.password)
+    ada.see_account()
+
+    ada.fill("profile", first_name="Ada", last_name="Lovelace")
+    ada.hear("Saved.")
+    page.reload()
+    expect(page.locator("#profile [name=first_name]")).to_have_value("Ada")
+
+    passwords = {"new_password1": CHANGED, "new_password2": CHANGED}
+    ada.fill("password", old_password="wrong wrong wrong wrong", **passwords)
+    wrong = page.locator("#password [name=old_password]")
+    expect(wrong).to_be_focused()
+    expect(wrong).to_have_attribute("aria-invalid", "true")
+    ada.fill("password", old_password=ada.password, **passwords)
+    ada.hear("Your password is changed")
+    ada.password = CHANGED
+
+    # Ten minutes later the password is asked for again.
+    site.later(700)
+    countess = f"countess-{ada.email}"
+    ada.fill("email", email=countess)
+    ada.confirm_password()
+    ada.hear("A link was sent to the new address")
+    ada.follow("change-email", countess)
+    page.get_by_role("button", name="Confirm").click()
+    ada.hear("This is the e-mail address of your account now")
+    page.get_by_role("link", name="Your account").click()
+    expect(page.locator("#identity [data-of=email]")).to_have_text(countess)
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download your data").click()
+    assert json.loads(Path(download.value.path()).read_text("utf-8"))["user"]["email"] == countess
+
+    page.get_by_role("button", name="Log out", exact=True).click()
+    ada.is_out()
+    ada.hear("You are logged out.")
+
+
+def test_a_password_is_recovered_and_an_account_deleted(user: User) -> None:
+    page = user.page
+    page.get_by_role("button", name="Log out", exact=True).click()
+    user.is_out()
+    page.get_by_role("link", name="Forgot your password?").click()
+    user.fill("forgot", email=user.email)
+    user.hear("a link is on its way")
+    user.follow("reset-password", user.email)
+    user.fill("reset", new_password1=RECOVERED, new_password2=RECOVERED)
+    user.hear("Your password is changed and every device is logged out.")
+    user.password = RECOVERED
+    user.log_in()
+    page.get_by_role("button", name="Delete the account").click()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Delete the account").click()
+    page.get_by_role("button", name="Yes").click()
+    user.is_out()
+    user.hear("Your account is deleted.")
+    user.fill("login", login=user.name, password=user.password)
+    user.hear("Unable to log in")
+
+
+def test_a_change_of_address_is_taken_back(user: User) -> None:
+    thiefs = f"thief-{user.email}"
+    user.fill("email", email=thiefs)
+    user.hear("A link was sent")
+    user.follow("change-email", thiefs)
+    user.page.get_by_role("button", name="Confirm").click()
+    user.hear("This is the e-mail address of your account now")
+    user.follow("restore-email")
+    user.page.get_by_role("button", name="Restore").click()
+    user.hear("Your account has its former e-mail address again")
+    user.visit("")
+    user.is_out()
+
+
+def test_a_link_without_its_secret_says_so(user: User) -> None:
+    for page in ("reset-password", "change-email", "restore-email"):
+        user.visit(page)
+        user.hear("This link is incomplete")
+        expect(user.page.locator("form")).to_be_hidden()
+    user.visit("verify-email")
+    user.fill("resend", email=user.email)
+    user.hear("If the address waits for its verification")
+    user.visit("verify-email#key=used")
+    user.page.get_by_role("button", name="Verify").click()
+    user.hear("Invalid or expired key.")
+    # What a link carries is not left in the address bar.
+    assert user.page.url.endswith("/account/verify-email")
+
+
+def test_a_session_is_ended_from_another_browser(
+    user: User, open_browser: Callable[..., BrowserContext]
+) -> None:
+    agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Version/19.0 Safari/604.1"
+    phone = user.elsewhere(open_browser(user_agent=agent, locale="en-GB"))
+    phone.log_in()
+    user.page.reload()
+    expect(user.page.locator("#sessions li")).to_have_count(2)
+    user.page.get_by_role("button", name="Log out: Safari · iPhone").click()
+    expect(user.page.locator("#sessions li")).to_have_count(1)
+    phone.fill("profile", first_name="Eve")
+    phone.is_out()
+    user.page.reload()
+    user.see_account()
+    # All others at once, and then all.
+    phone.log_in()
+    user.page.reload()
+    user.page.get_by_role("button", name="Log out all other devices").click()
+    expect(user.page.locator("#sessions li")).to_have_count(1)
+    phone.page.reload()
+    phone.is_out()
+    phone.log_in()
+    user.page.get_by_role("button", name="Log out everywhere").click()
+    user.is_out()
+    phone.page.reload()
+    phone.is_out()
+
+
+def test_a_second_factor_is_set_up_asked_and_removed(user: User) -> None:
+    page, site = user.page, user.site
+    page.get_by_role("button", name="Set up an authenticator app").click()
+    expect(page.get_by_role("img", name="The key below, as a QR code")).to_be_visible()
+    assert page.locator("#mfa-activate img").evaluate("it => it.naturalWidth") > 0
+    secret = page.locator("#mfa-activate code").inner_text()
+
+    def code() -> str:
+        # Each works once: go to another half minute, and some seconds into it, as clocks differ.
+        site.later(70 - int(time.time() + site.ahead) % 30)
+        return totp(secret, time.time() + site.ahead)
+
+    user.fill("mfa-activate", code="000000")
+    expect(page.locator("#mfa-activate-code-error")).to_have_text("The code is not correct.")
+    user.fill("mfa-activate", code=code())
+    expect(page.locator("#mfa-codes li")).to_have_count(10)
+    recovery = page.locator("#mfa-codes li").all_inner_texts()
+    page.get_by_role("button", name="I have kept them").click()
+    expect(page.locator("#mfa-since")).to_contain_text("Recovery codes left: 10")
+
+    for right in (code(), recovery[0]):
+        page.get_by_role("button", name="Log out", exact=True).click()
+        user.is_out()
+        user.fill("login", login=user.name, password=user.password)
+        expect(page.locator("#mfa [name=code]")).to_be_focused()
+        expect(page.locator("#login")).to_be_hidden()
+        user.fill("mfa", code="000000")
+        expect(page.locator("#mfa-code-error")).to_have_text("The code is not correct.")
+        user.fill("mfa", code=right)
+        user.see_account()
+
+    # A recent login is one with both factors.
+    site.later(700)
+    page.get_by_role("button", name="New recovery codes").click()
+    page.get_by_role("button", name="Yes").click()
+    user.fill("reauthenticate", password=user.password)
+    expect(page.locator("#reauthenticate [name=code]")).to_be_focused()
+    user.fill("reauthenticate", code=code())
+    expect(page.locator("#mfa-codes li")).to_have_count(10)
+    assert set(page.locator("#mfa-codes li").all_inner_texts()).isdisjoint(recovery)
+    page.get_by_role("button", name="I have kept them").click()
+    user.fill("mfa-deactivate", code=code())
+    expect(page.get_by_role("button", name="Set up an authenticator app")).to_be_visible()
+
+
+def test_an_api_key_is_made_and_revoked(user: User) -> None:
+    page = user.page
+    page.locator("#key [name=name]").fill("Nightly backup")
+    page.get_by_role("button", name="Make a key").click()
+    expect(page.locator("#key-scopes-error")).to_be_visible()
+    page.get_by_label("Read").check()
+    page.get_by_role("button", name="Make a key").click()
+    key = page.locator("#new-key code")
+    expect(key).to_be_focused()
+    assert "_key_" in key.inner_text()
+    expect(page.locator("#api-keys li")).to_contain_text("Nightly backup")
+    page.get_by_role("button", name="Revoke: Nightly backup").click()
+    expect(page.locator("#api-keys li")).to_have_count(0)
+    expect(key).to_be_hidden()
+
+
+def test_who_was_invited_registers_and_is_logged_in(
+    bake: Bake, home: Path, open_browser: Callable[..., BrowserContext]
+) -> None:
+    """Here with addresses for names, and without most of what can be chosen."""
+    project = bake(registration="invite", login_with="email", mfa="none")
+    with served(project, home) as site:
+        make_admin(project, home)
+        client = Client(site.origin)
+        client.send("", "POST", "/api/auth/login/", {**GRACE, "password": PASSWORD}, keep=TOKENS)
+        user = User(site, open_browser(locale="en-GB").new_page())
+        body = {"email": user.email}
+        client.send("", "POST", "/api/auth/invitations/", body, as_user=True, expect=201)
+        passwords = {"password1": PASSWORD, "password2": PASSWORD}
+        user.follow("accept-invitation")
+        user.fill("accept", **passwords)
+        user.page.wait_for_url("**/account/")
+        expect(user.page.locator("#identity dd")).to_have_text([user.email])
+        expect(user.page.get_by_role("heading", name="Second factor")).to_have_count(0)
+        user.page.get_by_role("button", name="Log out", exact=True).click()
+        user.is_out()
+        expect(user.page.get_by_role("link", name="Create an account")).to_have_count(0)
+        user.follow("accept-invitation")
+        user.fill("accept", **passwords)
+        user.hear("The invitation is not valid or has expired.")
+        user.visit("login")
+        user.fill("login", email=user.email, password=PASSWORD)
+        user.page.wait_for_url("**/account/")
+
+
+# --- Sessions in tabs ----------------------------------------------------------------------
+
+
+def refreshes(page: Page) -> list[int]:
+    """Return the statuses of the refreshes of a page, as they come in."""
+    seen = list[int]()
+    page.on("response", lambda it: seen.append(it.status) if "/token/refresh/" in it.url else None)
+    return seen
+
+
+def test_an_expired_access_token_is_renewed_unnoticed(user: User) -> None:
+    seen = refreshes(user.page)
+    for name in ("Ada", "Augusta"):
+        user.site.later(90)
+        user.fill("profile", first_name=name)
+        user.hear("Saved.")
+        user.page.reload()
+        expect(user.page.locator("#profile [name=first_name]")).to_have_value(name)
+    assert set(seen) == {200}
+    assert user.page.url.endswith("/account/")
+
+
+def test_two_tabs_that_refresh_at_once_stay_logged_in(user: User) -> None:
+    tabs = [user, user.elsewhere(user.page.context)]
+    tabs[1].visit("")
+    tabs[1].see_account()
+    seen = [refreshes(tab.page) for tab in tabs]
+    for name in ("One", "Two", "Three"):
+        user.site.later(90)
+        for tab in tabs:
+            tab.page.evaluate(
+                "name => { document.querySelector('#profile [name=first_name]').value = name;"
+                " setTimeout(() => document.querySelector('#profile button').click()) }",
+                name,
+            )
+        for tab in tabs:
+            tab.hear("Saved.")
+            tab.page.evaluate("document.querySelector('#profile .answer').textContent = ''")
+    assert [set(each) for each in seen] == [{200}, {200}]
+    for tab in tabs:
+        tab.page.reload()
+        tab.see_account()
+
+
+def test_logging_out_in_one_tab_logs_out_the_other(user: User) -> None:
+    other = user.elsewhere(user.page.context)
+    other.visit("")
+    other.see_account()
+    other.page.get_by_role("button", name="Log out", exact=True).click()
+    other.is_out()
+    user.is_out()
+    user.visit("")
+    user.is_out()
+
+
+def test_another_user_in_one_tab_is_another_user_in_the_other(
+    user: User, site: Site, open_browser: Callable[..., BrowserContext]
+) -> None:
+    eve = User(site, open_browser(locale="en-GB").new_page())
+    eve.register()
+    eve.page = user.page.context.new_page()
+    eve.log_in()
+    expect(user.page.locator("#identity [data-of=username]")).to_have_text(eve.name)
+
+
+def test_nobody_is_logged_out_while_the_server_is_unreachable(user: User) -> None:
+    context = user.page.context
+    user.site.later(90)
+    context.route("**/api/**", lambda route: route.abort())
+    user.fill("profile", first_name="Ada")
+    user.hear("The server does not answer.")
+    user.page.reload()
+    user.hear("The server does not answer.")
+    user.page.locator("#state").evaluate("it => { it.textContent = '' }")
+    user.page.get_by_role("button", name="Log out", exact=True).click()
+    expect(user.page.locator("#state")).to_contain_text("The server does not answer.")
+    context.unroute("**/api/**")
+    context.route("**/token/refresh/", lambda route: route.fulfill(status=503, body="{}"))
+    user.page.reload()
+    expect(user.page.get_by_role("button", name="Try again")).to_be_visible()
+    context.unroute("**/token/refresh/")
+    user.page.get_by_role("button", name="Try again").click()
+    user.see_account()
+
+
+def test_no_script_finds_more_of_a_token_than_it_must(user: User) -> None:
+    """Header: the refresh token, because of reloads. Cookies: nothing."""
+    found = user.page.evaluate("[{...localStorage}, {...sessionStorage}, document.cookie]")
+    if user.site.project.answers["token_delivery"] == "cookie":
+        assert found == [{}, {}, ""]
+    else:
+        assert len(found[0]) == 1
+        assert found[1:] == [{}, ""]
+
+
+def test_a_login_elsewhere_goes_there_and_a_foreign_return_is_refused(user: User) -> None:
+    """Without credentials the provider is not there; tests of the API speak to a real one."""
+    user.page.get_by_role("button", name="Log out", exact=True).click()
+    user.is_out()
+    user.page.get_by_role("button", name="Log in with Google").click()
+    user.hear("This provider is not configured.")
+    user.visit("social/google?code=stolen&state=stolen")
+    user.hear("This login was not begun here")
+    assert user.page.url.endswith("/account/social/google")
+
+
+def test_a_login_elsewhere_comes_back(user: User) -> None:
+    """The browser's half: what begins, what is kept, and what is brought to the API."""
+    page, context = user.page, user.page.context
+    provider = f"{user.site.origin}/account/social/google?code=c&state=s&iss=i"
+    begun = json.dumps({"authorization_url": provider, "flow_token": "t"})
+    brought = list[Any]()
+    context.route("**/social/google/begin/", lambda it: it.fulfill(body=begun))
+
+    def refuse(route: Any) -> None:
+        brought.append(route.request.post_data_json)
+        route.fulfill(
+            status=409, body=json.dumps({"detail": "Link first.", "code": "account_exists"})
+        )
+
+    context.route("**/api/auth/social/google/", refuse)
+    user.visit("login")
+    page.get_by_role("button", name="Log in with Google").click()
+    user.hear("Link first.")
+    assert brought == [{"flow_token": "t", "state": "s", "code": "c", "iss": "i"}]
+    assert page.evaluate("({...sessionStorage})") == {}
+
+
+def test_pages_can_be_used_by_keyboard_alone(user: User) -> None:
+    page = user.page
+    page.get_by_role("button", name="Log out", exact=True).click()
+    user.is_out()
+    expect(page.locator("#login")).to_be_visible()
+    keys = page.keyboard
+    keys.press("Tab")
+    keys.type(user.name)
+    keys.press("Tab")
+    keys.type(user.password)
+    keys.press("Tab")
+    expect(page.get_by_role("button", name="Log in", exact=True)).to_be_focused()
+    keys.press("Enter")
+    user.see_account()
+    page.get_by_role("button", name="Delete the account").focus()
+    keys.press("Enter")
+    expect(page.locator("#confirm")).to_be_visible()
+    keys.press("Escape")
+    expect(page.locator("#confirm")).to_be_hidden()
+    expect(page.get_by_role("button", name="Delete the account")).to_be_focused()
+
+
+# --- How it looks --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """Return the source of axe-core, from the npm registry, or skip the test."""
+    folder = ROOT / ".cache" / f"axe-core-{AXE}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "lock"):
+        if not (folder / "package").exists():
+            npm = shutil.which("npm")
+            if not npm:
+                pytest.skip(reason="no npm on this machine, to get axe-core with")
+            command = [
+                npm,
+                "pack",
+                "--silent",
+                f"axe-core@{AXE}",
+                "--pack-destination",
+                str(folder),
+            ]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(reason=f"axe-core cannot be had from npm: {done.stderr[-300:]}")
+            with tarfile.open(folder / f"axe-core-{AXE}.tgz") as archive:
+                archive.extractall(folder, filter="data")
+    return (folder / "package" / "axe.min.js").read_text("utf-8")
+
+
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {"locale": "en-GB", "color_scheme": "light"},
+    "dark": {"locale": "en-GB", "color_scheme": "dark"},
+    "phone": {"locale": "de-DE", "viewport": {"width": 360, "height": 740}},
+    "arabic": {"locale": "ar", "color_scheme": "light"},
+    "arabic phone": {
+        "locale": "ar",
+        "color_scheme": "dark",
+        "viewport": {"width": 360, "height": 740},
+    },
+}
+PAGES = {
+    "login": "login",
+    "register": "register",
+    "verify-email": "verify-email#key=k",
+    "resend-email": "verify-email",
+    "forgot-password": "forgot-password",
+    "reset-password": "reset-password#uid=u&token=t",
+    "incomplete": "reset-password",
+    "change-email": "change-email#key=k",
+    "restore-email": "restore-email#key=k",
+    "social": "social/google?code=c&state=s",
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_no_page_hinders_anybody(
+    look: str, axe: str, sites: Sites, open_browser: Callable[..., BrowserContext]
+) -> None:
+    """By axe-core's rules of WCAG 2.2 AA and good practice, and without sideways scrolling."""
+    site = sites("cookie")
+    somebody = User(site, open_browser(locale="en-GB").new_page())
+    somebody.register()
+    context = open_browser(**LOOKS[look])
+    page = context.new_page()
+    user = somebody.elsewhere(context)
+    user.page = page
+
+    def judge(name: str) -> None:
+        if folder := os.environ.get("SHOTS"):
+            page.screenshot(path=Path(folder) / f"{look} {name}.png", full_page=True)
+        page.evaluate(axe)
+        found = page.evaluate("axe.run().then(it => it.violations)")
+        assert [(each["id"], [it["html"] for it in each["nodes"]]) for each in found] == [], name
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+
+    for name, path in PAGES.items():
+        page.goto("about:blank")
+        user.visit(path)
+        page.wait_for_load_state("networkidle")
+        judge(name)
+    user.visit("login")
+    user.fill("login", login=user.name, password="not the password at all")
+    expect(page.locator("#login .answer")).not_to_be_empty()
+    judge("login refused")
+    user.fill("login", login=user.name, password=user.password)
+    user.see_account()
+    page.wait_for_load_state("networkidle")
+    judge("account")
+    page.locator("#key [name=name]").fill("Nightly backup")
+    page.locator("#key [name=scopes]").first.check()
+    page.locator("#key button").click()
+    expect(page.locator("#api-keys li")).to_have_count(1)
+    page.locator("#mfa-begin").click()
+    expect(page.locator("#mfa-activate img")).to_be_visible()
+    user.fill("password", old_password="wrong", new_password1=CHANGED, new_password2=CHANGED)
+    expect(page.locator("#password-old_password-error")).to_be_visible()
+    judge("account in use")
+    page.locator("#delete button").click()
+    judge("confirm")
+    page.locator("#confirm [data-cancel]").click()
+    site.later(700)
+    page.locator("#export button").click()
+    expect(page.locator("#reauthenticate")).to_be_visible()
+    judge("reauthenticate")

@@ -1,0 +1,1 @@
+"""The second factor in the built-in pages: the step of a login, and a section of the account."""
