@@ -7,9 +7,13 @@ const again = document.getElementById("again");
 const sections = document.getElementById("sections");
 let reason = "out";
 
-auth.onChange((change) => {
-  if (change === "out") location.replace(`${options.login}#${reason}=`);
-  else location.reload(); // another tab has logged in, perhaps somebody else
+let shown; // whose account this is
+
+auth.onChange(async (change) => {
+  if (change === "out") return location.replace(`${options.login}#${reason}=`);
+  // Another tab has logged in, perhaps somebody else.
+  const user = await auth.request("GET", "user/").catch(() => null);
+  if (shown && user && user.pk !== shown.pk) location.reload();
 });
 // Back from a page after a logout, as the browser remembers it.
 addEventListener("pageshow", ({ persisted }) => { if (persisted) location.reload(); });
@@ -83,6 +87,7 @@ async function showSessions() {
 }
 
 function showUser(user) {
+  shown = user;
   for (const place of document.querySelectorAll("#identity [data-of]")) place.textContent = user[place.dataset.of] || "–";
   for (const name of ["first_name", "last_name"]) document.getElementById(`profile-${name}`).value = user[name] ?? "";
 }
