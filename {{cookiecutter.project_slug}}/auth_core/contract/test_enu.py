@@ -98,7 +98,7 @@ def untimed(answer: Answer) -> Answer:
     if answer.status != 429:
         return answer
     detail = re.sub(r"\d+ seconds?", "", answer.body["detail"])
-    headers = {**answer.headers, "Retry-After": ""}
+    headers = {**answer.headers, "Retry-After": "", "Content-Length": ""}
     return replace(answer, body={**answer.body, "detail": detail}, headers=headers)
 
 
