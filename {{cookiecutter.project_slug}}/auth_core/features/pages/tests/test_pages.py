@@ -211,8 +211,8 @@ def sources(place: Path) -> list[Path]:
 
 def texts_of(file: Path) -> list[str]:
     text = file.read_text("utf-8")
-    quoted = [*re.findall(r"""(?:\{% translate |_\(|gettext\()(["'])(.+?)\1""", text)]
-    blocks = re.findall(r"\{% blocktranslate.*?%\}(.*?)\{% endblocktranslate %\}", text)
+    quoted = [*re.findall(r"""(?:[{]% translate |_\(|gettext\()(["'])(.+?)\1""", text)]
+    blocks = re.findall(r"[{]% blocktranslate.*?%\}(.*?)[{]% endblocktranslate %\}", text)
     return [it for _quote, it in quoted] + [
         re.sub(r"\{\{ (\w+) \}\}", r"%(\1)s", it) for it in blocks
     ]
