@@ -78,7 +78,9 @@ def test_what_is_excluded_is_what_the_hooks_refuse() -> None:
         access_token_minutes refresh_token_days
         django_version python
         email_provider email_verification
+        email_provider login_by_code
         email_provider registration
+        email_verification login_by_code
         email_verification tutorial_contract
         login_with tutorial_contract
         registration tutorial_contract
