@@ -58,6 +58,7 @@ TRACES: dict[str, dict[str, list[Any]]] = {
 SOCIAL = OPTIONAL["auth_core/features/social"]["social_providers"]
 TRACES |= {
     "oidc-provider-mock": {"social_providers": SOCIAL},
+    "urllib3": {"social_providers": SOCIAL},
     **{
         f"{name}_client_id": {"social_providers": [it for it in SOCIAL if name in it]}
         for name in ("google", "github", "openid_connect")
