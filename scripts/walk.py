@@ -264,9 +264,9 @@ class Life:
 
 def totp(secret: str, steps: int = 0) -> str:
     """Return what an authenticator app shows now, or so many 30 seconds later (RFC 6238)."""
-    left = 30 - time.time() % 30
-    if left < 1:  # it would be another one before it arrives
-        time.sleep(left)
+    second = time.time() % 30
+    if not 1 < second < 29:  # noqa: PLR2004 # another one for a server whose clock differs a little
+        time.sleep((31 - second) % 30)
     counter = struct.pack(">Q", int(time.time()) // 30 + steps)
     mac = hmac.digest(base64.b32decode(secret), counter, "sha1")
     (number,) = struct.unpack_from(">I", mac, mac[-1] & 15)
