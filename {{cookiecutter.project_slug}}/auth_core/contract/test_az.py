@@ -63,15 +63,15 @@ PUBLIC_FEATURES = {
     *(f"{name}_{step}" for name in SOCIAL for step in ("login", "login_begin")),
 }
 PLAIN_FEATURES = {
-    f"account/{page}"
-    for page in (
-        "verify-email",
-        "forgot-password",
-        "reset-password",
-        "change-email",
-        "restore-email",
-        "accept-invitation",
-    )
+    *(
+        f"page_{page}"
+        for page in (
+            *("account", "login", "register", "verify_email", "forgot_password"),
+            *("reset_password", "change_email", "restore_email"),
+        )
+    ),
+    "account/accept-invitation",
+    *(f"account/social/{name}" for name in policy.SOCIAL_PROVIDERS.split(",")),
 }
 OTHER_FEATURES = {
     "api_key_list",
