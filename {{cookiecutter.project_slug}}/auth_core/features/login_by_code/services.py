@@ -23,7 +23,7 @@ from rest_framework.exceptions import ValidationError
 from auth_core.accounts.backend import users_named
 from auth_core.accounts.recovery import locked_user
 from auth_core.audit.log import pseudonym, record
-from auth_core.digests import digest
+from auth_core.digests import digest, normalized
 from auth_core.mail import outbox
 from auth_core.sessions.delivery import delivery
 from auth_core.sessions.services import record_failed_login
@@ -92,8 +92,7 @@ def _is_verified(user: Any) -> bool:
 
 def _mac(login: str, code: str, user: Any) -> str:
     """Hash a code, which is short, with SECRET_KEY; it ends with the user's address and password."""
-    code = code.replace(" ", "").replace("-", "").lower()
-    bound = (login, code, str(user.pk), user.email or "", user.get_session_auth_hash())
+    bound = (login, normalized(code), str(user.pk), user.email or "", user.get_session_auth_hash())
     text = "\0".join(bound).encode(errors="replace")
     return salted_hmac("auth_core.features.login_by_code", text, algorithm="sha256").hexdigest()
 

@@ -20,7 +20,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from auth_core.digests import digest
+from auth_core.digests import digest, normalized
 
 from .encryption import DecryptionError
 
@@ -61,11 +61,6 @@ def matching_step(secret: str, code: str) -> int | None:
         if constant_time_compare(format_hotp_value(hotp_value(secret, step)), code):
             return step
     return None
-
-
-def normalized(code: str) -> str:
-    """Return a code without what people and apps put in between, in one letter case."""
-    return code.replace(" ", "").replace("-", "").lower()
 
 
 def use_code(user: Any, code: str) -> Authenticator | None:

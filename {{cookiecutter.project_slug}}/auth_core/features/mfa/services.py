@@ -23,7 +23,7 @@ from rest_framework.request import Request
 from auth_core.accounts.recovery import locked_user
 from auth_core.audit.log import Event as KernelEvent
 from auth_core.audit.log import record
-from auth_core.digests import digest
+from auth_core.digests import digest, normalized
 from auth_core.mail import outbox
 from auth_core.sessions import services as sessions
 from auth_core.sessions.delivery import delivery
@@ -313,7 +313,7 @@ def enable_totp(request: Request, token: str, code: str) -> list[str]:
     if session_id != str(session.pk):
         message = _("The enrolment has expired; begin it again.")
         raise ValidationError({"activation_token": [message]}, code="invalid_enrolment")
-    step = factors.matching_step(secret, factors.normalized(code))
+    step = factors.matching_step(secret, normalized(code))
     if step is None:
         raise invalid_code()
     with transaction.atomic():
