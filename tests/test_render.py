@@ -102,6 +102,11 @@ def test_every_optional_path_is_one_of_the_sources(template: Path) -> None:
     assert [path for path in OPTIONAL if not (template / SOURCE / path).exists()] == []
 
 
+def test_the_questions_of_an_optional_path_are_in_order() -> None:
+    """The hook's tag sorts them, so else `.cruft.json` would change when cruft writes it."""
+    assert [path for path, kept in OPTIONAL.items() if list(kept) != sorted(kept)] == []
+
+
 def test_every_optional_path_is_there_in_some_variant_and_not_in_another(variant: Variant) -> None:
     """Else an entry of the table could be wrong without any test noticing."""
     absent = [set(not_chosen(variant(name).answers)) for name in VARIANTS]

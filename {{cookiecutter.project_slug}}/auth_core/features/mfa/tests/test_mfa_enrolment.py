@@ -124,10 +124,10 @@ def test_parallel_enrolments_make_one(account: Account, clock: Any) -> None:
         for each in begun
     ]
     answers = at_once(*(partial(client.post, "mfa_totp_activate", body) for body in bodies))
-    assert (
-        sorted(outcome(answer) for answer in answers if answer.status != 200)
-        == [(400, "mfa_enabled")] * 5
-    )
+    lost = [outcome(answer) for answer in answers if answer.status != 200]
+    # One that is read only after the factor is there also finds its session without it.
+    assert len(lost) == 5
+    assert {*lost} <= {(400, "mfa_enabled"), (403, "mfa_required")}
     (won,) = (answer for answer in answers if answer.status == 200)
     enrolled = Enrolled(account, client, App(""), won.body["recovery_codes"])
     assert verify(enrolled.pending(), enrolled.recovery_codes[0]).status == 200

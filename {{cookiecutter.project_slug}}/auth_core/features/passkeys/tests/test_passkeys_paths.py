@@ -13,7 +13,7 @@ from auth_core import env, policy
 from auth_core.accounts.views import log_in as log_in_somebody
 from auth_core.contract.test_ref import outcome
 from auth_core.features.mfa.permissions import SecondFactor
-from auth_core.features.mfa.tests.testing import all_that_one_factor_has, try_every_path
+from auth_core.features.mfa.tests.testing import all_that_one_factor_has, pending, try_every_path
 from auth_core.features.passkeys import settings as passkeys_settings
 from auth_core.features.passkeys.models import Passkey
 from auth_core.http.views import PublicEndpoint
@@ -82,7 +82,8 @@ def test_no_path_gives_a_token_for_less_than_a_passkey(
     assert not AuthSession.objects.filter(user=holder.user).exists()
     fresh = all_that_one_factor_has(holder.account, mailbox)
     try_every_path(holder.user, {**fresh, **used, "code": "000000"})
-    assert holder.log_in().is_alive
+    # Among them the mailed link to a new password, which the passkey alone may no longer follow.
+    assert verify(pending(holder.account), holder.device).status == 200
 
 
 @pytest.mark.urls(__name__)
