@@ -250,7 +250,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PARSER_CLASSES": ["auth_core.http.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "auth_core.http.openapi.Schema",
     "EXCEPTION_HANDLER": "auth_core.http.errors.exception_handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "NUM_PROXIES": TRUSTED_PROXIES,
@@ -262,17 +262,25 @@ API_DOCUMENTS_ARE_PUBLIC = DEBUG
 ADMIN_PATH = "admin"
 ADMIN_NETWORKS: list[str] = []
 
+# Dotted paths of functions(operation, schema) that amend the description of an operation: what a
+# feature may refuse besides (`x-refusals`), parameters, security. And examples: property -> value.
+SCHEMA_OPERATIONS: list[str] = []
+SCHEMA_EXAMPLES: dict[str, Any] = {}
+# Operations that a client calls before its first unsafe one.
+SCHEMA_FIRST: list[str] = []
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": policy.PROJECT_NAME,
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
+    "SERVERS": [{"url": "/"}],
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": ["rest_framework.authentication.SessionAuthentication"],
     "SERVE_PERMISSIONS": ["auth_core.http.permissions.MayReadDocuments"],
     "COMPONENT_SPLIT_REQUEST": True,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "auth_core.http.schema.add_common_errors",
+        "auth_core.http.openapi.add_refusals",
+        "auth_core.http.openapi.add_examples",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

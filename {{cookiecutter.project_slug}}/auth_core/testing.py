@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from http.cookies import SimpleCookie
 from inspect import signature
 from types import SimpleNamespace
@@ -31,9 +31,11 @@ from django.core import mail
 from django.db import connection, connections
 from django.test import Client, TestCase, override_settings
 from django.test.client import ClientHandler
-from django.urls import reverse
+from django.urls import Resolver404, resolve, reverse
+from drf_spectacular.generators import SchemaGenerator
 
 from auth_core import policy
+from auth_core.http.errors import all_codes
 from auth_core.throttling.models import Counter
 
 # None of a known breach: a deployed server may ask.
@@ -185,7 +187,44 @@ def _send_in_process(
             method, url, data, content_type=content_type, headers=headers, REMOTE_ADDR=peer
         )
     content = b"".join(response) if response.streaming else response.content
-    return _answer(response.status_code, content, dict(response.items()), response.cookies)
+    answer = _answer(response.status_code, content, dict(response.items()), response.cookies)
+    assert_documented(method, urlsplit(url).path, answer)
+    return answer
+
+
+def _operation(method: str, path: str) -> dict[str, Any] | None:
+    try:
+        match = resolve(path)
+    except Resolver404:
+        return None
+    if not match.func.__module__.startswith("auth_core."):
+        return None
+    # As drf-spectacular names them.
+    route = re.sub(r"<(?:[a-z]+:)?([a-z_]+)>", r"{\1}", match.route).replace("{pk}", "{id}")
+    found: dict[str, Any] | None = document()["paths"].get(f"/{route}", {}).get(method.lower())
+    return found
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The OpenAPI document of this project."""
+    made: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    return made
+
+
+def assert_documented(method: str, path: str, answer: Answer) -> None:
+    """Demand that the document tells the refusal of an operation of auth_core, with every code in it."""
+    operation = _operation(method, path)
+    # What a test breaks on purpose is 500 and nobody's promise.
+    if operation is None or answer.status < 400 or answer.status == 500:
+        return
+    told = operation["responses"].get(str(answer.status))
+    where = f"{operation['operationId']} answers {answer.status} {answer.code}"
+    assert told, f"{where}: the document has no such status"
+    component = told["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    known = document()["components"]["schemas"][component]["properties"]["code"]["enum"]
+    met = {str(answer.code), *all_codes(answer.body.get("codes", []))}
+    assert met <= {*known}, f"{where}: the document lacks {sorted(met - {*known})}"
 
 
 def _send_to_server(

@@ -15,7 +15,7 @@ from django.db.models import ProtectedError, RestrictedError
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_view
 from rest_framework import serializers, status
 from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.generics import GenericAPIView
@@ -26,7 +26,7 @@ from rest_framework.response import Response
 from auth_core import policy
 from auth_core.audit.log import Event, record
 from auth_core.audit.models import AuditEvent
-from auth_core.http.schema import ERRORS_400_401, ERRORS_401
+from auth_core.http.schema import codes
 from auth_core.mail import outbox
 from auth_core.sessions.delivery import delivery
 from auth_core.sessions.models import AuthSession
@@ -37,6 +37,11 @@ from .models import EmailChange
 from .recovery import locked_user
 
 
+@extend_schema_view(
+    get=extend_schema(operation_id="user", summary="Get the user"),
+    put=extend_schema(operation_id="user_replace", summary="Write the fields of the user"),
+    patch=extend_schema(operation_id="user_update", summary="Write some fields of the user"),
+)
 class AccountView(UserDetailsView):
     """The user of the access token."""
 
@@ -45,7 +50,10 @@ class AccountView(UserDetailsView):
             return [RecentlyAuthenticated()]
         return super().get_permissions()
 
-    @extend_schema(operation_id="user_delete", responses={204: None, **ERRORS_400_401})
+    @extend_schema(
+        operation_id="user_delete",
+        responses={204: None, 400: codes("account_in_use"), 403: codes("permission_denied")},
+    )
     def delete(self, request: Request) -> Response:
         """Delete the account, at once and for good; administrators are deleted in the admin."""
         try:
@@ -149,7 +157,7 @@ class ExportView(GenericAPIView):
     permission_classes = (RecentlyAuthenticated,)
     serializer_class = ExportSerializer
 
-    @extend_schema(operation_id="user_export", responses={200: ExportSerializer, **ERRORS_401})
+    @extend_schema(operation_id="user_export", responses={200: ExportSerializer})
     def get(self, request: Request) -> Response:
         record(
             Event.USER_EXPORTED,

@@ -24,7 +24,7 @@ from rest_framework.response import Response
 
 from auth_core import policy
 from auth_core.audit.log import Event, context_of, record
-from auth_core.http.schema import ERRORS_400, ERRORS_400_401, Detail
+from auth_core.http.schema import Detail, codes
 from auth_core.http.views import PublicEndpoint, RateLimited
 from auth_core.mail import outbox
 from auth_core.sessions.models import AuthSession, RevocationReason
@@ -239,7 +239,7 @@ class EmailChangeView(RateLimited, GenericAPIView):
     serializer_class = EmailChangeSerializer
     rate_limit = "change_email"
 
-    @extend_schema(operation_id="email_change", responses={200: Detail, **ERRORS_400_401})
+    @extend_schema(operation_id="email_change", responses={200: Detail})
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -266,7 +266,9 @@ class EmailChangeConfirmView(PublicEndpoint, GenericAPIView):
     serializer_class = EmailChangeKeySerializer
     rate_limit = "reset_password_from_key"
 
-    @extend_schema(operation_id="email_change_confirm", responses={200: Detail, **ERRORS_400})
+    @extend_schema(
+        operation_id="email_change_confirm", responses={200: Detail, 400: codes("invalid_key")}
+    )
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -280,7 +282,9 @@ class EmailChangeUndoView(PublicEndpoint, GenericAPIView):
     serializer_class = EmailChangeKeySerializer
     rate_limit = "reset_password_from_key"
 
-    @extend_schema(operation_id="email_change_undo", responses={200: Detail, **ERRORS_400})
+    @extend_schema(
+        operation_id="email_change_undo", responses={200: Detail, 400: codes("invalid_key")}
+    )
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)

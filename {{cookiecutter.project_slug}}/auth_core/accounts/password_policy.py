@@ -111,6 +111,8 @@ def counted_length(password: str, context: frozenset[str] = frozenset()) -> int:
 class LengthValidator(MinimumLengthValidator):
     """Counts code points in NFC; refuses what is longer than MAX_LENGTH before it is hashed."""
 
+    codes = ("password_too_short", "password_too_long")
+
     def __init__(self) -> None:
         super().__init__(policy.PASSWORD_MIN_LENGTH)
 
@@ -129,6 +131,8 @@ class LengthValidator(MinimumLengthValidator):
 class CommonPasswordValidator(DjangoCommonPasswordValidator):
     """Refuses a password that is short once what is common in it counts for little."""
 
+    codes = ("password_too_common",)
+
     def __init__(self) -> None:
         """Leave the list to `common_words`, which reads it once."""
 
@@ -143,6 +147,8 @@ class CommonPasswordValidator(DjangoCommonPasswordValidator):
 
 class ContextValidator:
     """Refuses a password that is short without the names of this service and of the user."""
+
+    codes = ("password_too_similar",)
 
     @sensitive_variables()
     def validate(self, password: str, user: Any = None) -> None:

@@ -1,10 +1,12 @@
 """Changes a password: once, whatever races, and ending the sessions that began with the old one."""
 
+from itertools import chain
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model, hashers
 from django.contrib.auth.password_validation import (
+    get_default_password_validators,
     password_validators_help_texts,
     validate_password,
 )
@@ -100,6 +102,12 @@ def _swap_password(user: Any, before: str) -> bool:
     """Store the user's hash unless the stored one is no longer the one that was read."""
     users = get_user_model().objects.filter(pk=user.pk, password=before)
     return bool(users.update(password=user.password))
+
+
+def new_password_codes() -> list[str]:
+    """List what a new password is refused with: validators tell it in an attribute `codes`."""
+    told = [getattr(it, "codes", ()) for it in get_default_password_validators()]
+    return sorted({"password_mismatch", *chain(*told)})
 
 
 def check_new_password(field: str, password: str, repeated: str, user: Any) -> None:

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from auth_core.audit.log import Event, record
-from auth_core.http.schema import ERRORS_400_401, Detail
+from auth_core.http.schema import Detail, codes
 from auth_core.sessions.models import AuthSession
 
 from .passwords import PasswordField, confirm_password
@@ -53,7 +53,9 @@ class ReauthenticateView(GenericAPIView):
     permission_classes = (IsAuthenticated,)
     serializer_class = ReauthenticateSerializer
 
-    @extend_schema(operation_id="reauthenticate", responses={200: Detail, **ERRORS_400_401})
+    @extend_schema(
+        operation_id="reauthenticate", responses={200: Detail, 400: codes("invalid_password")}
+    )
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)

@@ -24,7 +24,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from auth_core.audit.log import Event, pseudonym, record
-from auth_core.http.schema import ERRORS_400, Detail
+from auth_core.http.schema import Detail, codes
 from auth_core.http.views import PublicEndpoint
 from auth_core.mail import outbox
 from auth_core.throttling.limits import allows
@@ -33,7 +33,12 @@ from auth_core.throttling.passwords import recover
 from .adapter import frontend_link
 from .fields import AddressField
 from .models import PasswordResetNonce, new_nonce
-from .passwords import PasswordField, check_new_password, replace_password
+from .passwords import (
+    PasswordField,
+    check_new_password,
+    new_password_codes,
+    replace_password,
+)
 from .signals import account_recovered
 
 
@@ -103,7 +108,7 @@ class PasswordResetView(PublicEndpoint, GenericAPIView):
     serializer_class = api_settings.PASSWORD_RESET_SERIALIZER
     rate_limit = "reset_password"
 
-    @extend_schema(operation_id="password_reset", responses={200: Detail, **ERRORS_400})
+    @extend_schema(operation_id="password_reset", responses={200: Detail})
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -168,7 +173,10 @@ class PasswordResetConfirmView(PublicEndpoint, GenericAPIView):
     serializer_class = api_settings.PASSWORD_RESET_CONFIRM_SERIALIZER
     rate_limit = "reset_password_from_key"
 
-    @extend_schema(operation_id="password_reset_confirm", responses={200: Detail, **ERRORS_400})
+    @extend_schema(
+        operation_id="password_reset_confirm",
+        responses={200: Detail, 400: codes("invalid_link", *new_password_codes())},
+    )
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)

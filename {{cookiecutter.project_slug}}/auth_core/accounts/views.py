@@ -15,7 +15,7 @@ from django.utils.decorators import method_decorator
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
-from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
+from drf_spectacular.utils import OpenApiExample, PolymorphicProxySerializer, extend_schema
 from rest_framework import status
 from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.generics import GenericAPIView
@@ -25,7 +25,7 @@ from rest_framework.response import Response
 from auth_core import policy
 from auth_core.audit.log import Event, record
 from auth_core.http.errors import all_codes
-from auth_core.http.schema import ERRORS_400, ERRORS_400_401, Detail
+from auth_core.http.schema import Detail, codes
 from auth_core.http.views import PublicEndpoint, RateLimited
 from auth_core.mail import outbox
 from auth_core.sessions import services
@@ -33,8 +33,13 @@ from auth_core.sessions.delivery import delivery
 from auth_core.throttling.limits import allows
 
 from . import mails
-from .passwords import PasswordPolicySerializer, password_policy
-from .serializers import VERIFICATION_IS_MANDATORY, ResendEmailSerializer, VerifyEmailSerializer
+from .passwords import PasswordPolicySerializer, new_password_codes, password_policy
+from .serializers import (
+    HAS_USERNAMES,
+    VERIFICATION_IS_MANDATORY,
+    ResendEmailSerializer,
+    VerifyEmailSerializer,
+)
 
 LoginAnswer = api_settings.JWT_SERIALIZER_WITH_EXPIRATION
 # Of a login, for the OpenAPI schema: the session, or one of the steps that gates may want before it.
@@ -47,6 +52,22 @@ LoginOrStep = (
     )
     if settings.SESSION_STEP_ANSWERS
     else LoginAnswer
+)
+# What a login and a registration are refused with (400).
+LOGIN_CODES = (
+    *(("email_not_verified",) if VERIFICATION_IS_MANDATORY else ()),
+    "invalid_credentials",
+)
+REGISTRATION_CODES = (
+    *(() if VERIFICATION_IS_MANDATORY else ("email_taken",)),
+    *(("invalid_username", "username_blacklisted", "username_taken") if HAS_USERNAMES else ()),
+    *new_password_codes(),
+)
+_WHO = {"username": "ada"} if "username" in policy.LOGIN_WITH else {"email": "ada@example.com"}
+LOGIN_EXAMPLE = OpenApiExample(
+    "password",
+    value={**_WHO, "password": "correct horse battery staple"},
+    request_only=True,
 )
 hide_passwords = method_decorator(sensitive_post_parameters(), name="dispatch")
 
@@ -84,7 +105,11 @@ class LoginView(PublicEndpoint, GenericAPIView):
 
     serializer_class = api_settings.LOGIN_SERIALIZER
 
-    @extend_schema(operation_id="login", responses={200: LoginOrStep, **ERRORS_400})
+    @extend_schema(
+        operation_id="login",
+        responses={200: LoginOrStep, 400: codes(*LOGIN_CODES)},
+        examples=[LOGIN_EXAMPLE],
+    )
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -111,7 +136,11 @@ class RegisterView(PublicEndpoint, GenericAPIView):
 
     @extend_schema(
         operation_id="register",
-        responses={201: Detail if VERIFICATION_IS_MANDATORY else LoginAnswer, **ERRORS_400},
+        responses={
+            201: Detail if VERIFICATION_IS_MANDATORY else LoginAnswer,
+            400: codes(*REGISTRATION_CODES),
+            403: codes("registration_closed"),
+        },
     )
     def post(self, request: Request) -> Response:
         serializer: Any = self.get_serializer(data=request.data)
@@ -145,7 +174,7 @@ class VerifyEmailView(PublicEndpoint, GenericAPIView):
     serializer_class = VerifyEmailSerializer
     rate_limit = "verify_email"
 
-    @extend_schema(operation_id="verify_email", responses={200: Detail, **ERRORS_400})
+    @extend_schema(operation_id="verify_email", responses={200: Detail, 400: codes("invalid_key")})
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -172,7 +201,7 @@ class ResendEmailView(PublicEndpoint, GenericAPIView):
     serializer_class = ResendEmailSerializer
     rate_limit = "resend_email"
 
-    @extend_schema(operation_id="resend_email", responses={200: Detail, **ERRORS_400})
+    @extend_schema(operation_id="resend_email", responses={200: Detail})
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -196,7 +225,13 @@ class PasswordPolicyView(PublicEndpoint, GenericAPIView):
 class PasswordChangeView(RateLimited, BasePasswordChangeView):
     """Change the password; ends the user's other sessions and mails a notice."""
 
-    @extend_schema(operation_id="password_change", responses={200: Detail, **ERRORS_400_401})
+    @extend_schema(
+        operation_id="password_change",
+        responses={
+            200: Detail,
+            400: codes("conflict", "invalid_password", "password_unchanged", *new_password_codes()),
+        },
+    )
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         try:
             response = super().post(request, *args, **kwargs)

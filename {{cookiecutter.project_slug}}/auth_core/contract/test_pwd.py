@@ -26,7 +26,6 @@ from django.core.signals import got_request_exception
 from django.test import Client
 from django.urls import reverse
 from django.views.debug import ExceptionReporter
-from drf_spectacular.generators import SchemaGenerator
 
 from auth_core import policy
 from auth_core.accounts.hashers import Argon2idHasher
@@ -35,7 +34,15 @@ from auth_core.audit.lines import JsonFormatter
 from auth_core.audit.models import AuditEvent
 from auth_core.contract.processes import PRODUCTION, run
 from auth_core.sessions.models import AuthSession
-from auth_core.testing import OTHER_PASSWORD, PASSWORD, Account, Api, link_secrets, registration
+from auth_core.testing import (
+    OTHER_PASSWORD,
+    PASSWORD,
+    Account,
+    Api,
+    document,
+    link_secrets,
+    registration,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.inside]
 
@@ -639,7 +646,7 @@ def test_a_password_does_not_expire(account: Account, clock: Any) -> None:
 def test_there_are_no_hints_and_no_secret_questions() -> None:
     """PWD-14: neither in the models nor in the API."""
     names = {field.name for field in get_user_model()._meta.get_fields()}
-    for component in schema()["components"]["schemas"].values():
+    for component in document()["components"]["schemas"].values():
         names |= set(component.get("properties", {}))
     assert len(names) > 20
     asked = re.compile(r"hint|question|answer|maiden|password.*(expir|age|history|changed)", re.I)
@@ -712,19 +719,15 @@ def test_nothing_seeds_users() -> None:
 # --- Where a password must not be seen ----------------------------------------------------------
 
 
-def schema() -> Any:
-    return SchemaGenerator().get_schema(request=None, public=True)
-
-
 def request_bodies() -> dict[tuple[str, str], dict[str, Any]]:
     """The fields of each body that the OpenAPI document describes, by method and path."""
-    document = schema()
+    described = document()
     found = {}
-    for path, methods in document["paths"].items():
+    for path, methods in described["paths"].items():
         for method, operation in methods.items():
             content = operation.get("requestBody", {}).get("content", {})
             reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
-            component = document["components"]["schemas"].get(reference.rpartition("/")[2], {})
+            component = described["components"]["schemas"].get(reference.rpartition("/")[2], {})
             found[method.upper(), path] = component.get("properties", {})
     return found
 

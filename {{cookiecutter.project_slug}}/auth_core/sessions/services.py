@@ -44,6 +44,10 @@ MESSAGES = {
 }
 
 
+# Those of an access token.
+ACCESS_CODES = ("session_expired", "session_revoked", "token_expired", "token_not_valid")
+
+
 def refusal(code: str) -> AuthenticationFailed:
     return AuthenticationFailed(MESSAGES[code], code=code)
 

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from auth_core.http.schema import ERRORS_400_401, ERRORS_401, ERRORS_404, Detail
+from auth_core.http.schema import Detail, codes
 from auth_core.http.views import PublicEndpoint
 from auth_core.mail import outbox
 
@@ -32,6 +32,8 @@ from .serializers import (
     TokenSerializer,
 )
 
+REFRESH_CODES = (*services.ACCESS_CODES, "refresh_reused")
+
 
 class RefreshView(PublicEndpoint, GenericAPIView):
     """Exchange a refresh token for a new pair; the old one is then used up."""
@@ -39,7 +41,8 @@ class RefreshView(PublicEndpoint, GenericAPIView):
     serializer_class: type[Serializer] = RefreshSerializer
 
     @extend_schema(
-        operation_id="token_refresh", responses={200: TokenPairSerializer, **ERRORS_400_401}
+        operation_id="token_refresh",
+        responses={200: TokenPairSerializer, 401: codes(*REFRESH_CODES)},
     )
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
@@ -60,7 +63,8 @@ class VerifyView(PublicEndpoint, GenericAPIView):
     serializer_class = TokenSerializer
 
     @extend_schema(
-        operation_id="token_verify", responses={200: {"type": "object"}, **ERRORS_400_401}
+        operation_id="token_verify",
+        responses={200: {"type": "object"}, 401: codes(*services.ACCESS_CODES)},
     )
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
@@ -123,14 +127,12 @@ class OwnSessions(GenericAPIView):
 
 
 class SessionListView(OwnSessions):
-    @extend_schema(
-        operation_id="session_list", responses={200: SessionSerializer(many=True), **ERRORS_401}
-    )
+    @extend_schema(operation_id="session_list", responses={200: SessionSerializer(many=True)})
     def get(self, request: Request) -> Response:
         """List the own living sessions, the newest first."""
         return Response(self.get_serializer(self.get_queryset(), many=True).data)
 
-    @extend_schema(operation_id="session_end_others", responses={204: None, **ERRORS_401})
+    @extend_schema(operation_id="session_end_others", responses={204: None})
     def delete(self, request: Request) -> Response:
         """End every other session of the user."""
         if self.end(self.get_queryset().exclude(pk=request.auth.pk)):
@@ -139,7 +141,7 @@ class SessionListView(OwnSessions):
 
 
 class SessionView(OwnSessions):
-    @extend_schema(operation_id="session_end", responses={204: None, **ERRORS_401, **ERRORS_404})
+    @extend_schema(operation_id="session_end", responses={204: None})
     def delete(self, request: Request, pk: UUID) -> Response:
         """End one session of the user; an unknown one and somebody else's are answered alike."""
         if not self.end(self.get_queryset().filter(pk=pk)):
@@ -148,7 +150,7 @@ class SessionView(OwnSessions):
 
 
 class LogoutAllView(OwnSessions):
-    @extend_schema(operation_id="logout_all", request=None, responses={200: Detail, **ERRORS_401})
+    @extend_schema(operation_id="logout_all", request=None, responses={200: Detail})
     def post(self, request: Request) -> Response:
         """End every session of the user, this one included."""
         self.end(self.get_queryset(), RevocationReason.LOGOUT)

@@ -5,7 +5,9 @@ from typing import Any
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.permissions import SAFE_METHODS
 
+from .authentication import ApiKeyAuthentication
 from .permissions import HasScope
+from .services import MESSAGES
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):
@@ -34,3 +36,14 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):
                 "description": "The API key as the user name, and an empty password.",
             },
         ]
+
+
+def describe(operation: dict[str, Any], schema: Any) -> None:
+    """Add what a key is refused with; one that is good, where no key is taken."""
+    view = schema.view
+    if not any(isinstance(it, ApiKeyAuthentication) for it in view.get_authenticators()):
+        return
+    refusals = operation["x-refusals"]
+    refusals[401].update(MESSAGES)
+    if not any(isinstance(it, HasScope) for it in view.get_permissions()):
+        refusals[403].add("key_not_accepted")

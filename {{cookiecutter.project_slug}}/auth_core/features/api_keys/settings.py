@@ -17,3 +17,9 @@ API_KEY_LAST_USED_MINUTES = 10
 RATE_LIMITS = {"api_keys": "10/m/user,50/d/user", "api_key_failed": "20/m/ip,200/h/ip"}
 PURGES = {"API keys": "auth_core.features.api_keys.services.purge"}
 USER_EXPORTERS = ["auth_core.features.api_keys.serializers.export"]
+SCHEMA_OPERATIONS = ["auth_core.features.api_keys.schema.describe"]
+SCHEMA_EXAMPLES = {
+    "name": "nightly backup",
+    "prefix": f"{API_KEY_PREFIX}_3f1c9a52",
+    "days": 90,
+}

@@ -11,7 +11,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from auth_core.http.schema import ERRORS_400_401, ERRORS_401, ERRORS_404
+from auth_core.http.schema import codes
 from auth_core.http.views import RateLimited
 from auth_core.sessions.permissions import RecentlyAuthenticated
 
@@ -42,9 +42,7 @@ class OwnApiKeys(RateLimited, GenericAPIView):
 
 
 class ApiKeyListView(OwnApiKeys):
-    @extend_schema(
-        operation_id="api_key_list", responses={200: ApiKeySerializer(many=True), **ERRORS_401}
-    )
+    @extend_schema(operation_id="api_key_list", responses={200: ApiKeySerializer(many=True)})
     def get(self, request: Request) -> Response:
         """List the own keys, the newest first, without their secrets; those that expired, too."""
         return Response(self.get_serializer(self.get_queryset(), many=True).data)
@@ -52,7 +50,7 @@ class ApiKeyListView(OwnApiKeys):
     @extend_schema(
         operation_id="api_key_create",
         request=NewApiKeySerializer,
-        responses={201: CreatedApiKeySerializer, **ERRORS_400_401},
+        responses={201: CreatedApiKeySerializer, 400: codes("too_many_keys")},
     )
     def post(self, request: Request) -> Response:
         """Make a key, which only this answer shows; mails a notice."""
@@ -63,7 +61,7 @@ class ApiKeyListView(OwnApiKeys):
         answer = {**self.get_serializer(key).data, "key": text}
         return Response(answer, status=status.HTTP_201_CREATED)
 
-    @extend_schema(operation_id="api_key_revoke_all", responses={204: None, **ERRORS_401})
+    @extend_schema(operation_id="api_key_revoke_all", responses={204: None})
     def delete(self, request: Request) -> Response:
         """Revoke every key of the user."""
         self.revoke(self.get_queryset())
@@ -71,7 +69,7 @@ class ApiKeyListView(OwnApiKeys):
 
 
 class ApiKeyView(OwnApiKeys):
-    @extend_schema(operation_id="api_key_revoke", responses={204: None, **ERRORS_401, **ERRORS_404})
+    @extend_schema(operation_id="api_key_revoke", responses={204: None})
     def delete(self, request: Request, pk: UUID) -> Response:
         """Revoke a key: it is dead at once. An unknown one and somebody else's are answered alike."""
         if not self.revoke(self.get_queryset().filter(pk=pk)):

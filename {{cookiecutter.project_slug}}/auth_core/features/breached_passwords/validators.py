@@ -30,6 +30,8 @@ _threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="breached-passwo
 class BreachedPasswordValidator:
     """Refuses a password of a known breach; BREACHED_PASSWORDS_FAIL_CLOSED says what silence means."""
 
+    codes = ("password_breached", "password_unchecked")
+
     @sensitive_variables()
     def validate(self, password: str, user: Any = None) -> None:
         if not settings.CHECK_BREACHED_PASSWORDS:

@@ -9,3 +9,6 @@ INSTALLED_APPS = ["auth_core.features.cookies"]
 SESSION_AUTHENTICATION_CLASS = "auth_core.features.cookies.authentication.CookieAuthentication"
 CORS_ALLOW_CREDENTIALS = True
 CORS_ALLOW_HEADERS = [*default_headers, "x-csrf-token", "x-token-delivery", "x-request-id"]
+SCHEMA_OPERATIONS = ["auth_core.features.cookies.schema.describe"]
+SCHEMA_EXAMPLES = {"csrf_token": "NONCE.PROOF"}
+SCHEMA_FIRST = ["csrf"]

@@ -10,3 +10,4 @@ REST_AUTH = {
 }
 RATE_LIMITS = {"invite": "30/m/user,300/d/user"}
 PURGES = {"invitations": "auth_core.features.invitations.services.purge"}
+SCHEMA_EXAMPLES = {"invitation": "KEY-OF-THE-MAILED-LINK"}

@@ -13,8 +13,8 @@ from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from auth_core.accounts.views import LoginAnswer, RegisterView, login_answer
-from auth_core.http.schema import ERRORS_400, ERRORS_400_401, ERRORS_401, ERRORS_404
+from auth_core.accounts.views import REGISTRATION_CODES, LoginAnswer, RegisterView, login_answer
+from auth_core.http.schema import codes
 from auth_core.http.views import RateLimited
 from auth_core.sessions import services as sessions
 
@@ -46,9 +46,7 @@ class InvitationListView(OwnInvitations, ListAPIView):
     serializer_class = InvitationSerializer
     pagination_class = Pages
 
-    @extend_schema(
-        operation_id="invitation_create", responses={201: InvitationSerializer, **ERRORS_400_401}
-    )
+    @extend_schema(operation_id="invitation_create", responses={201: InvitationSerializer})
     def post(self, request: Request) -> Response:
         """Invite an address by mail: 201, whether it has an account or not.
 
@@ -61,9 +59,7 @@ class InvitationListView(OwnInvitations, ListAPIView):
 
 
 class InvitationView(OwnInvitations):
-    @extend_schema(
-        operation_id="invitation_revoke", responses={204: None, **ERRORS_401, **ERRORS_404}
-    )
+    @extend_schema(operation_id="invitation_revoke", responses={204: None})
     def delete(self, request: Request, pk: UUID) -> Response:
         """Withdraw a pending invitation: its link ends."""
         if not services.revoke(self.get_queryset().filter(pk=pk), request._request):
@@ -75,7 +71,7 @@ class ResendInvitationView(OwnInvitations):
     @extend_schema(
         operation_id="invitation_resend",
         request=None,
-        responses={200: InvitationSerializer, **ERRORS_401, **ERRORS_404},
+        responses={200: InvitationSerializer},
     )
     def post(self, request: Request, pk: UUID) -> Response:
         """Mail a pending invitation again, with a new link and the whole time; the old link ends."""
@@ -94,7 +90,13 @@ class InvitedRegisterView(RegisterView):
     def is_open(self, request: HttpRequest) -> bool:
         return True
 
-    @extend_schema(operation_id="register", responses={201: LoginAnswer, **ERRORS_400})
+    @extend_schema(
+        operation_id="register",
+        responses={
+            201: LoginAnswer,
+            400: codes("email_taken", "invalid_invitation", *REGISTRATION_CODES),
+        },
+    )
     def post(self, request: Request) -> Response:
         return super().post(request)
 

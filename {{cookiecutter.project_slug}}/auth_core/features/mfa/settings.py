@@ -35,3 +35,15 @@ PURGES = {"pending logins": "auth_core.features.mfa.services.purge"}
 MFA_ADAPTER = "auth_core.features.mfa.adapter.MFAAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = policy.PROJECT_NAME
+SCHEMA_OPERATIONS = ["auth_core.features.mfa.schema.describe"]
+SCHEMA_EXAMPLES = {
+    "activation_token": "TOKEN-OF-THE-SECRET",
+    "code": "123456",
+    "ephemeral_token": "TOKEN-OF-THE-LOGIN",
+    "qr_code_data_uri": "data:image/svg+xml;base64,...",
+    "recovery_codes": ["abcde-fghij"],
+    "codes": ["abcde-fghij"],
+    "recovery_codes_left": 10,
+    "secret": "JBSWY3DPEHPK3PXP",
+    "totp_url": "otpauth://totp/...",
+}

@@ -15,7 +15,7 @@ from rest_framework.serializers import Serializer
 
 from auth_core.accounts import reauthentication
 from auth_core.accounts import views as accounts
-from auth_core.http.schema import ERRORS_400, ERRORS_400_401, ERRORS_401, Detail
+from auth_core.http.schema import Detail, codes
 from auth_core.http.views import PublicEndpoint
 from auth_core.sessions.permissions import RecentlyAuthenticated
 
@@ -45,7 +45,13 @@ class VerifyView(PublicEndpoint, GenericAPIView):
 
     serializer_class = VerifySerializer
 
-    @extend_schema(operation_id="mfa_verify", responses={200: accounts.LoginAnswer, **ERRORS_400})
+    @extend_schema(
+        operation_id="mfa_verify",
+        responses={
+            200: accounts.LoginAnswer,
+            400: codes("invalid_code", "invalid_login", *accounts.LOGIN_CODES),
+        },
+    )
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -64,7 +70,10 @@ class ReauthenticateView(reauthentication.ReauthenticateView):
     serializer_class = FullReauthenticateSerializer
     is_for_enrolment = True
 
-    @extend_schema(operation_id="reauthenticate", responses={200: Detail, **ERRORS_400_401})
+    @extend_schema(
+        operation_id="reauthenticate",
+        responses={200: Detail, 400: codes("invalid_code", "invalid_password")},
+    )
     def post(self, request: Request) -> Response:
         return super().post(request)
 
@@ -76,7 +85,7 @@ class StatusView(GenericAPIView):
     serializer_class = StatusAnswer
     is_for_enrolment = True
 
-    @extend_schema(operation_id="mfa_status", responses={200: StatusAnswer, **ERRORS_401})
+    @extend_schema(operation_id="mfa_status", responses={200: StatusAnswer})
     def get(self, request: Request) -> Response:
         return Response(self.get_serializer(services.status(request.user)).data)
 
@@ -92,7 +101,8 @@ class ActivateView(GenericAPIView):
         return EnrolmentAnswer if self.request.method == "GET" else EnrolSerializer
 
     @extend_schema(
-        operation_id="mfa_totp_begin", responses={200: EnrolmentAnswer, **ERRORS_400_401}
+        operation_id="mfa_totp_begin",
+        responses={200: EnrolmentAnswer, 400: codes("email_not_verified", "mfa_enabled")},
     )
     def get(self, request: Request) -> Response:
         """Get a new secret for the app; nothing is stored yet."""
@@ -112,7 +122,10 @@ class ActivateView(GenericAPIView):
     @extend_schema(
         operation_id="mfa_totp_activate",
         request=EnrolSerializer,
-        responses={200: EnrolledAnswer, **ERRORS_400_401},
+        responses={
+            200: EnrolledAnswer,
+            400: codes("email_not_verified", "invalid_code", "invalid_enrolment", "mfa_enabled"),
+        },
     )
     def post(self, request: Request) -> Response:
         """Enable it with its first code, within ten minutes: 200 with recovery codes, shown once, unless
@@ -135,7 +148,10 @@ class DeactivateView(GenericAPIView):
     permission_classes = (RecentlyAuthenticated,)
     serializer_class = CodeSerializer
 
-    @extend_schema(operation_id="mfa_totp_deactivate", responses={200: Detail, **ERRORS_400_401})
+    @extend_schema(
+        operation_id="mfa_totp_deactivate",
+        responses={200: Detail, 400: codes("invalid_code", "mfa_disabled")},
+    )
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -155,7 +171,11 @@ class RenewRecoveryCodesView(GenericAPIView):
     @extend_schema(
         operation_id="mfa_recovery_codes_regenerate",
         request=None,
-        responses={200: RecoveryCodesAnswer, **ERRORS_400_401},
+        responses={
+            200: RecoveryCodesAnswer,
+            400: codes("mfa_disabled"),
+            403: codes("mfa_required"),
+        },
     )
     def post(self, request: Request) -> Response:
         return Response(self.get_serializer({"codes": services.renew_recovery_codes(request)}).data)

@@ -66,3 +66,11 @@ SOCIAL_ANSWER_BYTES = 262_144
 RATE_LIMITS = {"social": "30/m/ip,300/h/ip"}
 USER_EXPORTERS = ["auth_core.features.social.services.export"]
 PURGES = {"logins at providers": "auth_core.features.social.flows.purge"}
+SCHEMA_OPERATIONS = ["auth_core.features.social.schema.describe"]
+SCHEMA_EXAMPLES = {
+    "authorization_url": "https://provider.example/authorize?...",
+    "flow_token": "TOKEN-OF-THE-BEGINNING",
+    "state": "STATE-OF-THE-REDIRECT",
+    "iss": "https://provider.example",
+    "uid": "110248495921238986420",
+}

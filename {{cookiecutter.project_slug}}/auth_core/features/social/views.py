@@ -4,7 +4,7 @@ from typing import Any
 
 from allauth.socialaccount.models import SocialAccount, SocialLogin
 from django.utils.translation import gettext_lazy as _
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.generics import GenericAPIView, ListAPIView
@@ -12,9 +12,9 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from auth_core.accounts.views import LoginOrStep, hide_passwords, log_in
+from auth_core.accounts.views import LOGIN_CODES, LoginOrStep, hide_passwords, log_in
 from auth_core.http.errors import all_codes
-from auth_core.http.schema import ERRORS_400, ERRORS_400_401, ERRORS_404, Error
+from auth_core.http.schema import codes
 from auth_core.http.views import PublicEndpoint, RateLimited
 from auth_core.sessions.permissions import RecentlyAuthenticated
 from auth_core.sessions.services import record_failed_login
@@ -27,7 +27,21 @@ from .serializers import (
     SocialAccountSerializer,
 )
 
-CONFLICT: dict[int, Any] = {409: Error}
+UNCONFIGURED: dict[int, Any] = {404: codes("provider_not_configured")}
+AWAY: dict[int, Any] = {503: codes("provider_unavailable")}
+BEGUN: dict[int, Any] = {
+    200: BegunSerializer,
+    400: codes("invalid_redirect_uri"),
+    **UNCONFIGURED,
+    **AWAY,
+}
+REFUSED = (
+    "invalid_code",
+    "invalid_id_token",
+    "invalid_issuer",
+    "invalid_state",
+    "provider_refused",
+)
 
 
 @hide_passwords  # codes and tokens of flows are like them
@@ -74,7 +88,7 @@ class BeginLoginView(AtProvider, PublicEndpoint):
 
     serializer_class = BeginSerializer
 
-    @extend_schema(responses={200: BegunSerializer, **ERRORS_400, **ERRORS_404})
+    @extend_schema(responses=BEGUN)
     def post(self, request: Request) -> Response:
         return self.begun(request)
 
@@ -87,7 +101,16 @@ class LoginView(AtProvider, PublicEndpoint):
 
     serializer_class = FinishSerializer
 
-    @extend_schema(responses={200: LoginOrStep, **ERRORS_400, **ERRORS_404, **CONFLICT})
+    @extend_schema(
+        responses={
+            200: LoginOrStep,
+            400: codes(*REFUSED, *LOGIN_CODES),
+            403: codes("registration_closed"),
+            409: codes("account_exists"),
+            **UNCONFIGURED,
+            **AWAY,
+        }
+    )
     def post(self, request: Request) -> Response:
         http_request, data = request._request, self.brought_back(request)
         try:
@@ -107,7 +130,7 @@ class BeginLinkView(AtProvider):
     permission_classes = (RecentlyAuthenticated,)
     serializer_class = BeginSerializer
 
-    @extend_schema(responses={200: BegunSerializer, **ERRORS_400_401, **ERRORS_404})
+    @extend_schema(responses=BEGUN)
     def post(self, request: Request) -> Response:
         return self.begun(request)
 
@@ -122,20 +145,27 @@ class LinkView(AtProvider):
     serializer_class = FinishSerializer
 
     @extend_schema(
-        responses={200: SocialAccountSerializer, **ERRORS_400_401, **ERRORS_404, **CONFLICT}
+        responses={
+            200: SocialAccountSerializer,
+            400: codes(*REFUSED),
+            409: codes("already_linked"),
+            **UNCONFIGURED,
+            **AWAY,
+        }
     )
     def post(self, request: Request) -> Response:
         login = self.exchange(self.brought_back(request), request)
         account = services.link(request.user, login, self.provider, request._request)
         return Response(SocialAccountSerializer(account).data)
 
-    @extend_schema(responses={204: None, **ERRORS_400_401, **ERRORS_404})
+    @extend_schema(responses={204: None, 400: codes("last_login_method")})
     def delete(self, request: Request) -> Response:
         """Unlink the provider: 400 with the code `last_login_method` where nothing is left to log in with."""
         services.unlink(request.user, self.provider, request._request)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
+@extend_schema_view(get=extend_schema(operation_id="social_account_list"))
 class AccountListView(ListAPIView):
     """The accounts at providers that are linked to the user."""
 

@@ -1,13 +1,13 @@
 """The tutorial's refresh: an unexpired token is exchanged for a fresh one."""
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from auth_core.http.schema import ERRORS_400_401
+from auth_core.http.schema import codes
 from auth_core.sessions import services
 from auth_core.sessions.tokens import AccessToken
-from auth_core.sessions.views import RefreshView
+from auth_core.sessions.views import REFRESH_CODES, RefreshView
 from auth_core.throttling.limits import count_use
 
 from .serializers import TutorialRefreshAnswer, TutorialRefreshSerializer
@@ -22,7 +22,12 @@ class TutorialRefreshView(RefreshView):
     serializer_class = TutorialRefreshSerializer
 
     @extend_schema(
-        operation_id="token_refresh", responses={200: TutorialRefreshAnswer, **ERRORS_400_401}
+        operation_id="token_refresh",
+        responses={200: TutorialRefreshAnswer, 401: codes(*REFRESH_CODES)},
+        examples=[
+            OpenApiExample("refresh token", value={"refresh": "eyJhbGciOi..."}, request_only=True),
+            OpenApiExample("tutorial", value={"token": "eyJhbGciOi..."}, request_only=True),
+        ],
     )
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
