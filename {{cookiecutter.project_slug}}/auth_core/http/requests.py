@@ -219,7 +219,7 @@ def http() -> str:
     sources: dict[str, str] = {}
     names: dict[str, int] = {}
     for folder in folders():
-        lines += ["", "", f"# {folder.name}"]
+        lines += ["", "", f"# --- {folder.name}"]
         for step in folder.steps:
             names[step.name] = names.get(step.name, 0) + 1
             name = f"{step.name}{names[step.name]}"

@@ -1,0 +1,288 @@
+"""What others make of a rendered project's OpenAPI document: linters, generators of clients, Postman, a browser."""
+
+import http.client
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from filelock import FileLock
+from playwright.sync_api import Browser
+
+from scripts.walk import clean_environment, free_port, serving
+from tests.project import ROOT, Answers, Bake, BakedProject, run
+
+pytestmark = pytest.mark.slow
+
+CLIENTS = ROOT / "tests" / "clients"
+RENDERS: dict[str, Answers] = {
+    "header": {"mfa": "none"},
+    "cookie": {"token_delivery": "cookie", "login_with": "email", "auth_url_prefix": "v1/auth"},
+    "all": {
+        "token_delivery": "both",
+        "registration": "invite",
+        "api_keys": True,
+        "social_providers": "google,github,openid_connect",
+        "signing_algorithm": "EdDSA",
+        "auth_header_type": "JWT",
+        "email_verification": "optional",
+    },
+    "tutorial": {
+        "login_with": "username",
+        "email_verification": "none",
+        "tutorial_contract": True,
+        "auth_header_type": "JWT",
+    },
+}
+every_render = pytest.mark.parametrize("answers", RENDERS.values(), ids=list(RENDERS))
+Node = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def node() -> Node:
+    """Give a function that runs a program of tests/clients; what its lock file names is installed once."""
+    npm = shutil.which("npm")
+    if not npm or not shutil.which("node"):
+        pytest.skip(reason="no Node.js: node and npm are not both on PATH")
+    key = sha256((CLIENTS / "package-lock.json").read_bytes()).hexdigest()[:12]
+    folder = ROOT / ".cache" / "node" / key
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not (folder / ".installed").exists():
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(CLIENTS / name, folder)
+            run(folder, npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+            (folder / ".installed").touch()
+
+    def run_program(name: str, *arguments: str | Path, cwd: Path) -> str:
+        quiet = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
+        program = folder / "node_modules" / ".bin" / name
+        return run(cwd, program, *arguments, variables=quiet).stdout
+
+    return run_program
+
+
+@pytest.fixture
+def document(answers: Answers, bake: Bake, home: Path) -> Path:
+    """Write the OpenAPI document of a project of its own."""
+    project = bake(**answers)
+    project.make(".env", home)
+    project.manage(home, "spectacular", "--format", "openapi-json", "--file", "openapi.json")
+    return project.path / "openapi.json"
+
+
+@every_render
+def test_a_linter_finds_no_error(document: Path, node: Node) -> None:
+    node("redocly", "lint", "--config", CLIENTS / "redocly.yaml", document, cwd=document.parent)
+
+
+USE = """\
+import type { paths, components } from "./api";
+
+type Login = paths["%s"]["post"];
+type Answer = Login["responses"][200]["content"]["application/json"];
+type Refusal = Login["responses"][400]["content"]["application/json"];
+
+export function why(refusal: Refusal): string {
+  switch (refusal.code) {
+    case "invalid_credentials":
+      return "Wrong name or password.";
+    // @ts-expect-error: no code of a login
+    case "no_such_code":
+      return "";
+    default:
+      return refusal.request_id;
+  }
+}
+export const expires = (answer: Answer) => "access_expiration" in answer && answer.access_expiration;
+export type User = components["schemas"]["User"];
+"""
+
+
+@every_render
+def test_the_client_for_typescript_compiles(document: Path, node: Node) -> None:
+    """openapi-typescript's types, strictly, and code that uses them: a code that no login has is an error."""
+    folder = document.parent / "client"
+    folder.mkdir()
+    node("openapi-typescript", document, "--output", folder / "api.ts", cwd=folder)
+    paths = json.loads(document.read_text("utf-8"))["paths"]
+    login = next(
+        path for path, it in paths.items() if it.get("post", {}).get("operationId") == "login"
+    )
+    (folder / "use.ts").write_text(USE % login, "utf-8")
+    node("tsc", "--noEmit", "--strict", "--skipLibCheck", "use.ts", cwd=folder)
+
+
+@every_render
+def test_the_client_for_python_compiles(document: Path) -> None:
+    """openapi-python-client's, every operation of it, and mypy has no complaint."""
+    folder = document.parent
+    program = Path(sys.executable).with_name("openapi-python-client")
+    words = ["generate", "--path", document, "--output-path", "client", "--meta", "none"]
+    done = run(folder, program, *words, "--fail-on-warning", check=False)
+    # Not having its formatter on PATH is a warning, too.
+    assert "Unable to" not in done.stdout + done.stderr, done.stdout
+    for methods in json.loads(document.read_text("utf-8"))["paths"].values():
+        for operation in methods.values():
+            assert list(folder.glob(f"client/api/*/{operation['operationId']}.py")), operation
+    run(folder, sys.executable, "-m", "mypy", "--config-file=", "client")
+
+
+# --- The requests, against a running server ------------------------------------------------------
+
+
+@dataclass
+class Server:
+    """A project that is served, and where."""
+
+    project: BakedProject
+    origin: str
+
+    def key_of_mail(self, page: str) -> str:
+        """Return the key of the mailed link to a page."""
+        for file in (self.project.path / "var" / "mail").iterdir():
+            text = file.read_text("utf-8").replace("=\n", "").replace("=3D", "=")
+            if found := re.search(rf"/{page}#(\S+)", text):
+                return parse_qs(found[1])["key"][0]
+        raise AssertionError(f"no mail leads to {page}")
+
+
+@contextmanager
+def served(project: BakedProject, home: Path) -> Iterator[Server]:
+    project.make(".env", home)
+    project.manage(home, "migrate")
+    port = free_port()
+    python = str(home / "bin" / "python")
+    command = [python, "-W", "error", "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
+    with serving(command, project.path, clean_environment(PORT=str(port)), port):
+        yield Server(project, f"http://127.0.0.1:{port}")
+
+
+REQUESTS: dict[str, Answers] = {
+    "header": {},
+    "cookie": {"token_delivery": "cookie", "auth_url_prefix": "v1/auth", "refresh_url": "refresh"},
+    "both, by e-mail, unverified": {
+        "token_delivery": "both",
+        "login_with": "email",
+        "email_verification": "none",
+        "auth_header_type": "JWT",
+        "api_keys": True,
+        "social_providers": "google",
+    },
+}
+every_request = pytest.mark.parametrize("answers", REQUESTS.values(), ids=list(REQUESTS))
+
+
+@every_request
+def test_newman_runs_the_collection(answers: Answers, bake: Bake, home: Path, node: Node) -> None:
+    """Registration, the key of the mail, then all the rest: every answer is one that is promised."""
+    project = bake(**answers)
+    with served(project, home) as server:
+        project.make("schema", home)
+        collection = project.path / "var" / "postman_collection.json"
+        folders = [it["name"] for it in json.loads(collection.read_text("utf-8"))["item"]]
+        variables = ["--env-var", f"base_url={server.origin}"]
+
+        def newman(*words: str) -> dict[str, Any]:
+            report = project.path / "report.json"
+            export = ["--reporters", "json,cli", "--reporter-json-export", str(report)]
+            node("newman", "run", collection, *variables, *words, *export, cwd=project.path)
+            done: dict[str, Any] = json.loads(report.read_text("utf-8"))["run"]
+            assert done["failures"] == []
+            assert done["stats"]["assertions"]["total"] == done["stats"]["requests"]["total"] > 0
+            return done
+
+        newman("--folder", folders[0])
+        if any(name.startswith("2 ") for name in folders):
+            variables += ["--env-var", f"verification_key={server.key_of_mail('verify-email')}"]
+        done = newman(*(word for name in folders[1:] for word in ("--folder", name)))
+        walked = [it["response"]["code"] for it in done["executions"]]
+        assert walked.count(200) > 8
+
+
+@every_request
+def test_the_http_file_runs(answers: Answers, bake: Bake, home: Path) -> None:
+    """As the REST Client of VS Code reads it: variables, answers by the names of requests, cookies."""
+    project = bake(**answers)
+    with served(project, home) as server:
+        project.make("schema", home)
+        text = project.read("var/requests.http")
+        client = HttpFile(text, server)
+        client.run()
+        operations = sum(
+            len(methods)
+            for methods in json.loads(project.read("var/schema.json"))["paths"].values()
+        )
+        assert len(client.answers) > operations
+
+
+class HttpFile:
+    """Runs the requests of an .http file in order; each answers with a status that its comment lists."""
+
+    def __init__(self, text: str, server: Server) -> None:
+        self.server = server
+        self.variables = dict(re.findall(r"^@(\w+) = (.*)$", text, re.MULTILINE))
+        self.variables["base_url"] = server.origin
+        self.blocks = re.split(r"^### .*\n", text, flags=re.MULTILINE)[1:]
+        self.answers: dict[str, Any] = {}
+        self.cookies: SimpleCookie = SimpleCookie()
+
+    def run(self) -> None:
+        for block in self.blocks:
+            lines = [line for line in block.splitlines() if not re.match(r"# (?!@|\d)", line)]
+            statuses, name = lines[0].removeprefix("# "), lines[1].removeprefix("# @name ")
+            if "{{verification_key}}" in block and not self.variables["verification_key"]:
+                self.variables["verification_key"] = self.server.key_of_mail("verify-email")
+            status, answer = self.send("\n".join(lines[2:]))
+            assert str(status) in statuses.split(", "), (name, status, answer)
+            self.answers[name] = answer
+
+    def value(self, expression: re.Match[str]) -> str:
+        name, _, path = expression[1].partition(".response.body.$.")
+        if not path:
+            return self.variables[name]
+        return str(self.answers[name].get(path, ""))
+
+    def send(self, text: str) -> tuple[int, Any]:
+        head, _, body = re.sub(r"\{\{(.*?)\}\}", self.value, text).strip().partition("\n\n")
+        request, *headers = head.splitlines()
+        method, url = request.split(" ")
+        sent = dict(line.split(": ", 1) for line in headers)
+        sent["Cookie"] = "; ".join(
+            f"{it.key}={it.value}" for it in self.cookies.values() if it.value
+        )
+        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+        try:
+            connection.request(method, urlsplit(url).path, body or None, sent)
+            response = connection.getresponse()
+            for cookie in response.headers.get_all("Set-Cookie") or []:
+                self.cookies.load(cookie)
+            content = response.read()
+            return response.status, json.loads(content) if content else {}
+        finally:
+            connection.close()
+
+
+def test_the_files_are_the_same_every_time(bake: Bake, home: Path) -> None:
+    project = bake(token_delivery="both", api_keys=True)
+    project.make(".env", home)
+    made = []
+    for folder in ("one", "two"):
+        project.manage(home, "requestfiles", folder, variables={"PYTHONHASHSEED": str(len(made))})
+        made.append(
+            [
+                project.read(f"{folder}/{name}")
+                for name in ("requests.http", "postman_collection.json")
+            ]
+        )
+    assert made[0] == made[1]
