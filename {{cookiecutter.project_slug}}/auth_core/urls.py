@@ -4,7 +4,11 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import (
+    SpectacularAPIView,
+    SpectacularRedocView,
+    SpectacularSwaggerSplitView,
+)
 
 from . import features, policy
 from .accounts import closing, email_change, reauthentication, recovery
@@ -87,6 +91,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
         # Its template could not render DRF's answer to OPTIONS.
         SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get", "head"]),
         name="docs",
+    ),
+    path(
+        "api/docs/redoc/",
+        SpectacularRedocView.as_view(
+            url_name="schema",
+            template_name="documents/redoc.html",
+            http_method_names=["get", "head"],
+        ),
+        name="redoc",
     ),
     path("health/live", http.live, name="health_live"),
     path("health/ready", http.ready, name="health_ready"),

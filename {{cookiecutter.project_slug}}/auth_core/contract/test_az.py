@@ -186,6 +186,7 @@ def test_what_anybody_may_call_is_listed() -> None:
         "user_export",
         "schema",
         "docs",
+        "redoc",
     }
     assert {name for name, view in OWN if not is_api(view)} - PLAIN_FEATURES == PLAIN
 
@@ -515,7 +516,7 @@ def test_a_registration_sets_only_its_own_fields(api: Api) -> None:
     assert [email["verified"] for email in state["emails"]] in ([False], [])
 
 
-@pytest.mark.parametrize("name", ["schema", "docs"])
+@pytest.mark.parametrize("name", ["schema", "docs", "redoc"])
 def test_api_documents_are_shown_by_a_setting(
     settings: Any, account_of: Callable[[str], Account], name: str
 ) -> None:

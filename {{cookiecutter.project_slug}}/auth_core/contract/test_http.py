@@ -541,7 +541,7 @@ def test_404_400_and_403_have_the_shape_too(api: Api, settings: Any, broken: Any
 @pytest.mark.inside
 def test_the_documents_refuse_as_json(api: Api) -> None:
     """HTTP-13: the schema and the page of the documents render their errors as JSON, not YAML or HTML."""
-    for path in ("schema", "docs"):
+    for path in ("schema", "docs", "redoc"):
         assert_error(api.get(f"{reverse(path)}?format=nonsense"), 404, "not_found")
     assert_error(api.get("schema", Accept="image/png"), 406, "not_acceptable")
 

@@ -26,10 +26,16 @@ def test_the_schema_lists_the_endpoints_at_their_prefixes(api: Api) -> None:
     assert f"/{policy.REFRESH_URL}/" in paths
 
 
-def test_the_documents_are_served_without_other_hosts(client: Client) -> None:
-    page = client.get(reverse("docs")).content.decode()
-    assert "swagger-ui" in page
-    assert "//cdn." not in page
+@pytest.mark.parametrize(
+    ("name", "script"), [("docs", "swagger-ui"), ("redoc", "redoc.standalone")]
+)
+def test_the_documents_are_served_without_other_hosts(
+    client: Client, name: str, script: str
+) -> None:
+    page = client.get(reverse(name)).content.decode()
+    assert script in page
+    assert "//" not in page
+    assert "<script>" not in page
 
 
 @pytest.mark.skipif(not django_settings.ADMIN_PATH, reason="the admin is switched off")

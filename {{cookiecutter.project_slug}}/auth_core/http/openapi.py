@@ -31,7 +31,7 @@ OF_ALL = {
     503: {"unavailable"},
 }
 OF_BODIES = {
-    400: {"parse_error", "invalid"},
+    400: {"invalid", "null", "parse_error"},
     411: {"length_required"},
     413: {"body_too_large"},
     415: {"unsupported_media_type"},
@@ -39,6 +39,7 @@ OF_BODIES = {
 OF_SESSIONS = {
     "bad_authorization_header",
     "not_authenticated",
+    "refresh_reused",
     "session_expired",
     "session_revoked",
     "token_expired",

@@ -44,8 +44,14 @@ MESSAGES = {
 }
 
 
-# Those of an access token.
-ACCESS_CODES = ("session_expired", "session_revoked", "token_expired", "token_not_valid")
+# What a token is refused with (401).
+TOKEN_CODES = (
+    "refresh_reused",
+    "session_expired",
+    "session_revoked",
+    "token_expired",
+    "token_not_valid",
+)
 
 
 def refusal(code: str) -> AuthenticationFailed:

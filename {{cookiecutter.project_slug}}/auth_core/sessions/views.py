@@ -32,8 +32,6 @@ from .serializers import (
     TokenSerializer,
 )
 
-REFRESH_CODES = (*services.ACCESS_CODES, "refresh_reused")
-
 
 class RefreshView(PublicEndpoint, GenericAPIView):
     """Exchange a refresh token for a new pair; the old one is then used up."""
@@ -42,7 +40,7 @@ class RefreshView(PublicEndpoint, GenericAPIView):
 
     @extend_schema(
         operation_id="token_refresh",
-        responses={200: TokenPairSerializer, 401: codes(*REFRESH_CODES)},
+        responses={200: TokenPairSerializer, 401: codes(*services.TOKEN_CODES)},
     )
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
@@ -64,7 +62,7 @@ class VerifyView(PublicEndpoint, GenericAPIView):
 
     @extend_schema(
         operation_id="token_verify",
-        responses={200: {"type": "object"}, 401: codes(*services.ACCESS_CODES)},
+        responses={200: {"type": "object"}, 401: codes(*services.TOKEN_CODES)},
     )
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)

@@ -9,8 +9,6 @@ from .csrf import SAFE_METHODS
 
 HAS_HEADERS = policy.TOKEN_DELIVERY == "both"
 PROOF: dict[str, list[str]] = {"csrfToken": []}
-# What these read, besides what they take from header or body.
-COOKIES_READ = {"logout": "accessCookie", "token_refresh": "refreshCookie"}
 ASKS_FOR_COOKIES = {
     "in": "header",
     "name": "X-Token-Delivery",
@@ -56,8 +54,8 @@ def describe(operation: dict[str, Any], schema: Any) -> None:
     operation["x-refusals"][403].add("csrf_failed")
     operation["x-refusals"][415].add("unsupported_media_type")
     if isinstance(schema.view, PublicEndpoint):
-        cookie = COOKIES_READ.get(operation["operationId"])
-        needed = {**({cookie: []} if cookie else {}), **PROOF}
+        is_refresh = operation["operationId"] == "token_refresh"
+        needed = {**({"refreshCookie": []} if is_refresh else {}), **PROOF}
         operation["security"] = [{}, needed] if HAS_HEADERS else [needed]
         if HAS_HEADERS:
             operation["parameters"] = [*operation.get("parameters", []), ASKS_FOR_COOKIES]

@@ -7,7 +7,7 @@ from rest_framework.response import Response
 from auth_core.http.schema import codes
 from auth_core.sessions import services
 from auth_core.sessions.tokens import AccessToken
-from auth_core.sessions.views import REFRESH_CODES, RefreshView
+from auth_core.sessions.views import RefreshView
 from auth_core.throttling.limits import count_use
 
 from .serializers import TutorialRefreshAnswer, TutorialRefreshSerializer
@@ -23,7 +23,7 @@ class TutorialRefreshView(RefreshView):
 
     @extend_schema(
         operation_id="token_refresh",
-        responses={200: TutorialRefreshAnswer, 401: codes(*REFRESH_CODES)},
+        responses={200: TutorialRefreshAnswer, 401: codes(*services.TOKEN_CODES)},
         examples=[
             OpenApiExample("refresh token", value={"refresh": "eyJhbGciOi..."}, request_only=True),
             OpenApiExample("tutorial", value={"token": "eyJhbGciOi..."}, request_only=True),
