@@ -1,10 +1,9 @@
-"""What others make of a rendered project's OpenAPI document: linters, generators of clients, Postman, a browser."""
+"""What others make of a rendered project's OpenAPI document: linters, generators, Postman, a browser."""
 
 import http.client
 import json
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,7 +49,7 @@ Node = Callable[..., str]
 
 @pytest.fixture(scope="session")
 def node() -> Node:
-    """Give a function that runs a program of tests/clients; what its lock file names is installed once."""
+    """Give a function that runs a program of tests/clients, which are installed once."""
     npm = shutil.which("npm")
     if not npm or not shutil.which("node"):
         pytest.skip(reason="no Node.js: node and npm are not both on PATH")
@@ -104,14 +103,14 @@ export function why(refusal: Refusal): string {
       return refusal.request_id;
   }
 }
-export const expires = (answer: Answer) => "access_expiration" in answer && answer.access_expiration;
+export const expires = (it: Answer) => "access_expiration" in it && it.access_expiration;
 export type User = components["schemas"]["User"];
 """
 
 
 @every_render
 def test_the_client_for_typescript_compiles(document: Path, node: Node) -> None:
-    """openapi-typescript's types, strictly, and code that uses them: a code that no login has is an error."""
+    """openapi-typescript's, strictly, with code that uses it: a code that no login has is an error."""
     folder = document.parent / "client"
     folder.mkdir()
     node("openapi-typescript", document, "--output", folder / "api.ts", cwd=folder)
@@ -185,7 +184,7 @@ every_request = pytest.mark.parametrize("answers", REQUESTS.values(), ids=list(R
 
 @every_request
 def test_newman_runs_the_collection(answers: Answers, bake: Bake, home: Path, node: Node) -> None:
-    """Registration, the key of the mail, then all the rest: every answer is one that is promised."""
+    """Registration, the key of the mail, then the rest: every answer is one that is promised."""
     project = bake(**answers)
     with served(project, home) as server:
         project.make("schema", home)
@@ -212,7 +211,7 @@ def test_newman_runs_the_collection(answers: Answers, bake: Bake, home: Path, no
 
 @every_request
 def test_the_http_file_runs(answers: Answers, bake: Bake, home: Path) -> None:
-    """As the REST Client of VS Code reads it: variables, answers by the names of requests, cookies."""
+    """As the REST Client of VS Code reads it: variables, answers by names of requests, cookies."""
     project = bake(**answers)
     with served(project, home) as server:
         project.make("schema", home)
@@ -227,7 +226,7 @@ def test_the_http_file_runs(answers: Answers, bake: Bake, home: Path) -> None:
 
 
 class HttpFile:
-    """Runs the requests of an .http file in order; each answers with a status that its comment lists."""
+    """Runs an .http file in order; each request answers with a status that its comment lists."""
 
     def __init__(self, text: str, server: Server) -> None:
         self.server = server
@@ -286,3 +285,24 @@ def test_the_files_are_the_same_every_time(bake: Bake, home: Path) -> None:
             ]
         )
     assert made[0] == made[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"), [("/api/docs/", ".opblock"), ("/api/docs/redoc/", "[data-section-id]")]
+)
+def test_the_pages_work_in_a_browser(
+    path: str, shown: str, bake: Bake, home: Path, browser: Browser
+) -> None:
+    """Under the policy of content of every page, with no script refused and nothing from elsewhere."""
+    with served(bake(), home) as server, browser.new_context() as context:
+        page = context.new_page()
+        problems: list[str] = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda it: problems.append(it.text) if it.type == "error" else None)
+        foreign: list[str] = []
+        page.on("response", lambda it: foreign.append(it.url))
+        page.goto(server.origin + path)
+        page.locator(shown).first.wait_for()
+        # ReDoc's own logo, which the policy refuses, and without which it goes on.
+        assert [it for it in problems if "redoc/logo" not in it] == []
+        assert [url for url in foreign if not url.startswith((server.origin, "data:"))] == []
