@@ -1,4 +1,4 @@
-"""What others make of a rendered project's OpenAPI document: linters, generators, Postman, a browser."""
+"""What others make of a project's OpenAPI document: linters, generators, newman, Chromium."""
 
 import http.client
 import json
@@ -110,7 +110,7 @@ export type User = components["schemas"]["User"];
 
 @every_render
 def test_the_client_for_typescript_compiles(document: Path, node: Node) -> None:
-    """openapi-typescript's, strictly, with code that uses it: a code that no login has is an error."""
+    """openapi-typescript's, strictly; in code that uses it, a code that no login has is an error."""
     folder = document.parent / "client"
     folder.mkdir()
     node("openapi-typescript", document, "--output", folder / "api.ts", cwd=folder)
@@ -293,7 +293,7 @@ def test_the_files_are_the_same_every_time(bake: Bake, home: Path) -> None:
 def test_the_pages_work_in_a_browser(
     path: str, shown: str, bake: Bake, home: Path, browser: Browser
 ) -> None:
-    """Under the policy of content of every page, with no script refused and nothing from elsewhere."""
+    """Under the content policy of every page: no script is refused, nothing comes from elsewhere."""
     with served(bake(), home) as server, browser.new_context() as context:
         page = context.new_page()
         problems: list[str] = []
