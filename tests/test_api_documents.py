@@ -66,7 +66,7 @@ def node() -> Node:
     def run_program(name: str, *arguments: str | Path, cwd: Path) -> str:
         quiet = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
         program = folder / "node_modules" / ".bin" / name
-        return run(cwd, program, *arguments, variables=quiet).stdout
+        return str(run(cwd, program, *arguments, variables=quiet).stdout)
 
     return run_program
 
@@ -110,7 +110,7 @@ export type User = components["schemas"]["User"];
 
 @every_render
 def test_the_client_for_typescript_compiles(document: Path, node: Node) -> None:
-    """openapi-typescript's, strictly; in code that uses it, a code that no login has is an error."""
+    """openapi-typescript's, strictly; a code that no login has is an error."""
     folder = document.parent / "client"
     folder.mkdir()
     node("openapi-typescript", document, "--output", folder / "api.ts", cwd=folder)
@@ -127,7 +127,7 @@ def test_the_client_for_python_compiles(document: Path) -> None:
     """openapi-python-client's, every operation of it, and mypy has no complaint."""
     folder = document.parent
     program = Path(sys.executable).with_name("openapi-python-client")
-    words = ["generate", "--path", document, "--output-path", "client", "--meta", "none"]
+    words = ["generate", "--path", str(document), "--output-path", "client", "--meta", "none"]
     done = run(folder, program, *words, "--fail-on-warning", check=False)
     # Not having its formatter on PATH is a warning, too.
     assert "Unable to" not in done.stdout + done.stderr, done.stdout
@@ -249,7 +249,7 @@ class HttpFile:
     def value(self, expression: re.Match[str]) -> str:
         name, _, path = expression[1].partition(".response.body.$.")
         if not path:
-            return self.variables[name]
+            return str(self.variables[name])
         return str(self.answers[name].get(path, ""))
 
     def send(self, text: str) -> tuple[int, Any]:
@@ -275,7 +275,7 @@ class HttpFile:
 def test_the_files_are_the_same_every_time(bake: Bake, home: Path) -> None:
     project = bake(token_delivery="both", api_keys=True)
     project.make(".env", home)
-    made = []
+    made: list[list[str]] = []
     for folder in ("one", "two"):
         project.manage(home, "requestfiles", folder, variables={"PYTHONHASHSEED": str(len(made))})
         made.append(
@@ -293,7 +293,7 @@ def test_the_files_are_the_same_every_time(bake: Bake, home: Path) -> None:
 def test_the_pages_work_in_a_browser(
     path: str, shown: str, bake: Bake, home: Path, browser: Browser
 ) -> None:
-    """Under the content policy of every page: no script is refused, nothing comes from elsewhere."""
+    """Under the strict content policy: no script is refused, nothing comes from elsewhere."""
     with served(bake(), home) as server, browser.new_context() as context:
         page = context.new_page()
         problems: list[str] = []

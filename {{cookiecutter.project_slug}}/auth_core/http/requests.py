@@ -125,6 +125,8 @@ def _step(
         headers["Authorization"] = f"{policy.AUTH_HEADER_TYPE} {{{{access}}}}"
     if "csrfToken" in needed:
         headers["X-CSRF-Token"] = "{{csrf_token}}"
+        # Without a type the server of development takes a request for text, which a form could send.
+        headers["Content-Type"] = "application/json"
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
     body = None
     if content:
@@ -144,8 +146,8 @@ def _step(
 
 
 def _example(content: dict[str, Any]) -> dict[str, Any]:
-    given = next(iter(content.get("examples", {}).values()), {})
-    body: dict[str, Any] = given.get("value", content.get("example"))
+    given: list[dict[str, Any]] = [*content.get("examples", {}).values()]
+    body: dict[str, Any] = given[0]["value"] if given else content["example"]
     return body
 
 
