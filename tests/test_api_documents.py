@@ -152,7 +152,7 @@ class Server:
         for file in (self.project.path / "var" / "mail").iterdir():
             text = file.read_text("utf-8").replace("=\n", "").replace("=3D", "=")
             if found := re.search(rf"/{page}#(\S+)", text):
-                return parse_qs(found[1])["key"][0]
+                return str(parse_qs(found[1])["key"][0])
         raise AssertionError(f"no mail leads to {page}")
 
 
