@@ -11,3 +11,4 @@ ACCOUNT_LOGIN_BY_CODE_MAX_ATTEMPTS = 3
 # By key: mails to whom a name means. With the tries of each, what guessing can reach in a day.
 RATE_LIMITS = {"login_code": "20/m/ip,100/h/ip,5/h/key,10/d/key"}
 PURGES = {"login codes": "auth_core.features.login_by_code.services.purge"}
+SCHEMA_EXAMPLES = {"login_token": "TOKEN-OF-THE-REQUEST"}

@@ -6,8 +6,8 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from auth_core.accounts.views import LoginOrStep, hide_passwords, log_in
-from auth_core.http.schema import ERRORS_400
+from auth_core.accounts.views import LOGIN_CODES, LoginOrStep, hide_passwords, log_in
+from auth_core.http.schema import codes
 from auth_core.http.views import PublicEndpoint
 
 from . import services
@@ -23,7 +23,9 @@ class LoginCodeView(PublicEndpoint, GenericAPIView):
     serializer_class = LoginCodeSerializer
     rate_limit = "login_code"
 
-    @extend_schema(operation_id="login_code", responses={200: LoginCodeAnswer, **ERRORS_400})
+    @extend_schema(
+        operation_id="login_code", responses={200: LoginCodeAnswer, 400: codes("required")}
+    )
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -40,7 +42,10 @@ class LoginCodeConfirmView(PublicEndpoint, GenericAPIView):
 
     serializer_class = LoginCodeConfirmSerializer
 
-    @extend_schema(operation_id="login_code_confirm", responses={200: LoginOrStep, **ERRORS_400})
+    @extend_schema(
+        operation_id="login_code_confirm",
+        responses={200: LoginOrStep, 400: codes("invalid_code", *LOGIN_CODES)},
+    )
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)

@@ -102,7 +102,11 @@ class ActivateView(GenericAPIView):
 
     @extend_schema(
         operation_id="mfa_totp_begin",
-        responses={200: EnrolmentAnswer, 400: codes("email_not_verified", "mfa_enabled")},
+        responses={
+            200: EnrolmentAnswer,
+            400: codes("email_not_verified", "mfa_enabled"),
+            403: codes("mfa_required"),
+        },
     )
     def get(self, request: Request) -> Response:
         """Get a new secret for the app; nothing is stored yet."""
@@ -125,6 +129,7 @@ class ActivateView(GenericAPIView):
         responses={
             200: EnrolledAnswer,
             400: codes("email_not_verified", "invalid_code", "invalid_enrolment", "mfa_enabled"),
+            403: codes("mfa_required"),
         },
     )
     def post(self, request: Request) -> Response:

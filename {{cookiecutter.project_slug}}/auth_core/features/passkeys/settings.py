@@ -38,3 +38,4 @@ PURGES = {"ceremonies of passkeys": "auth_core.features.passkeys.ceremonies.purg
 
 # allauth's.
 MFA_SUPPORTED_TYPES = ["webauthn"]
+SCHEMA_EXAMPLES = {"flow_token": "TOKEN-OF-THE-CEREMONY"}

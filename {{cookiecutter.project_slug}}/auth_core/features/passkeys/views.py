@@ -14,8 +14,8 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from auth_core.accounts.views import LoginAnswer, hide_passwords, log_in, login_answer
-from auth_core.http.schema import ERRORS_400, ERRORS_400_401, ERRORS_401, ERRORS_404, Detail
+from auth_core.accounts.views import LOGIN_CODES, LoginAnswer, hide_passwords, log_in, login_answer
+from auth_core.http.schema import Detail, codes
 from auth_core.http.views import PublicEndpoint, RateLimited
 from auth_core.sessions.permissions import RecentlyAuthenticated
 
@@ -30,6 +30,9 @@ from .serializers import (
     PasskeyVerificationSerializer,
     RegisteredPasskeySerializer,
 )
+
+# What any ceremony may end with (400).
+REFUSED = ("invalid_flow", "invalid_passkey")
 
 
 @hide_passwords  # flow tokens are like them
@@ -59,9 +62,7 @@ class PasskeyListView(GenericAPIView):
     pagination_class = None
     is_for_enrolment = True
 
-    @extend_schema(
-        operation_id="passkey_list", responses={200: PasskeySerializer(many=True), **ERRORS_401}
-    )
+    @extend_schema(operation_id="passkey_list", responses={200: PasskeySerializer(many=True)})
     def get(self, request: Request) -> Response:
         passkeys = services.passkeys_of(request.user.pk)
         return Response(self.get_serializer(passkeys, many=True).data)
@@ -76,10 +77,7 @@ class PasskeyView(GenericAPIView):
     def passkey(self, pk: UUID) -> Passkey:
         return get_object_or_404(services.passkeys_of(self.request.user.pk), pk=pk)
 
-    @extend_schema(
-        operation_id="passkey_rename",
-        responses={200: PasskeySerializer, **ERRORS_400_401, **ERRORS_404},
-    )
+    @extend_schema(operation_id="passkey_rename", responses={200: PasskeySerializer})
     def patch(self, request: Request, pk: UUID) -> Response:
         """Give it another name."""
         serializer = self.get_serializer(data=request.data)
@@ -88,7 +86,7 @@ class PasskeyView(GenericAPIView):
         services.rename(passkey, serializer.validated_data["name"])
         return Response(self.get_serializer(passkey).data)
 
-    @extend_schema(operation_id="passkey_remove", responses={204: None, **ERRORS_401, **ERRORS_404})
+    @extend_schema(operation_id="passkey_remove", responses={204: None, 403: codes("mfa_required")})
     def delete(self, request: Request, pk: UUID) -> Response:
         """Remove it; the user's other sessions end. 403 with `mfa_required` for a session without a second factor."""
         services.remove(request, self.passkey(pk))
@@ -107,7 +105,11 @@ class BeginRegistrationView(PasskeyEndpoint):
     @extend_schema(
         operation_id="passkey_register_begin",
         request=None,
-        responses={200: CeremonyAnswer, **ERRORS_400_401},
+        responses={
+            200: CeremonyAnswer,
+            400: codes("email_not_verified", "too_many_passkeys"),
+            403: codes("mfa_required"),
+        },
     )
     def post(self, request: Request) -> Response:
         return self.begun(*services.begin_registration(request))
@@ -125,14 +127,18 @@ class CompleteRegistrationView(PasskeyEndpoint):
 
     @extend_schema(
         operation_id="passkey_register_complete",
-        responses={201: RegisteredPasskeySerializer, **ERRORS_400_401},
+        responses={
+            201: RegisteredPasskeySerializer,
+            400: codes("email_not_verified", "too_many_passkeys", *REFUSED),
+            403: codes("mfa_required"),
+        },
     )
     def post(self, request: Request) -> Response:
         body = self.body(request)
-        passkey, codes = services.register(
+        passkey, recovery_codes = services.register(
             request, body["flow_token"], body["credential"], str(body["name"])
         )
-        answer = {**PasskeySerializer(passkey).data, "recovery_codes": codes}
+        answer = {**PasskeySerializer(passkey).data, "recovery_codes": recovery_codes}
         return Response(answer, status=status.HTTP_201_CREATED)
 
 
@@ -161,7 +167,8 @@ class CompleteLoginView(PublicEndpoint, PasskeyEndpoint):
     serializer_class = PasskeyLoginSerializer
 
     @extend_schema(
-        operation_id="passkey_login_complete", responses={200: LoginAnswer, **ERRORS_400}
+        operation_id="passkey_login_complete",
+        responses={200: LoginAnswer, 400: codes("password_required", *REFUSED, *LOGIN_CODES)},
     )
     def post(self, request: Request) -> Response:
         body, http_request = self.body(request), request._request
@@ -185,7 +192,8 @@ class BeginVerificationView(PublicEndpoint, PasskeyEndpoint):
     serializer_class = PasskeyVerificationBeginSerializer
 
     @extend_schema(
-        operation_id="passkey_verify_begin", responses={200: CeremonyAnswer, **ERRORS_400}
+        operation_id="passkey_verify_begin",
+        responses={200: CeremonyAnswer, 400: codes("invalid_login", "no_passkey")},
     )
     def post(self, request: Request) -> Response:
         token = self.body(request)["ephemeral_token"]
@@ -202,7 +210,8 @@ class CompleteVerificationView(PublicEndpoint, PasskeyEndpoint):
     serializer_class = PasskeyVerificationSerializer
 
     @extend_schema(
-        operation_id="passkey_verify_complete", responses={200: LoginAnswer, **ERRORS_400}
+        operation_id="passkey_verify_complete",
+        responses={200: LoginAnswer, 400: codes("invalid_login", *REFUSED, *LOGIN_CODES)},
     )
     def post(self, request: Request) -> Response:
         pair = services.finish_verification(**self.body(request), request=request._request)
@@ -219,7 +228,7 @@ class BeginReauthenticationView(PasskeyEndpoint):
     @extend_schema(
         operation_id="passkey_reauthenticate_begin",
         request=None,
-        responses={200: CeremonyAnswer, **ERRORS_400_401},
+        responses={200: CeremonyAnswer, 400: codes("no_passkey")},
     )
     def post(self, request: Request) -> Response:
         return self.begun(*services.begin_reauthentication(request))
@@ -235,7 +244,8 @@ class CompleteReauthenticationView(PasskeyEndpoint):
     is_for_enrolment = True
 
     @extend_schema(
-        operation_id="passkey_reauthenticate_complete", responses={200: Detail, **ERRORS_400_401}
+        operation_id="passkey_reauthenticate_complete",
+        responses={200: Detail, 400: codes(*REFUSED)},
     )
     def post(self, request: Request) -> Response:
         services.reauthenticate(request, **self.body(request))
