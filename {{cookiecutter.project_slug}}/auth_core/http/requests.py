@@ -88,7 +88,7 @@ def _walk() -> Iterator[tuple[str, list[tuple[str, int]]]]:
     first = [(operation, 200) for operation in settings.SCHEMA_FIRST]
     yield "1 Register", [*first, ("password_policy", 200), ("register", 201)]
     if policy.EMAIL_VERIFICATION == "mandatory" and policy.REGISTRATION == "open":
-        yield "2 Verify the address, with the key of the mail", [("verify_email", 200)]
+        yield "2 Verify the address, with the key of the mail", [*first, ("verify_email", 200)]
     login = [*first, ("login", 200), ("user", 200), ("user_update", 200), ("session_list", 200)]
     tokens = [*([("token_verify", 200)] if IN_HEADERS else []), ("token_refresh", 200)]
     account = [("reauthenticate", 200), ("user_export", 200), ("session_end_others", 204)]

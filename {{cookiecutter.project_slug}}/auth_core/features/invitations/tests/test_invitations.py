@@ -303,7 +303,7 @@ def test_the_team_lets_others_invite(
     assert account.log_in().post("invitation_list", {"email": new_address()}).status == 201
 
 
-def test_no_endless_invitations(staff: Api, mailbox: list[Any]) -> None:
+def test_no_endless_invitations(staff: Api, mailbox: list[Any], clock: Any) -> None:
     answers = [staff.post("invitation_list", {"email": new_address()}) for _ in range(31)]
     assert {answer.status for answer in answers[:30]} == {201}
     assert (answers[-1].status, answers[-1].code) == (429, "throttled")
