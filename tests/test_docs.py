@@ -55,7 +55,7 @@ def test_commands_and_files_exist(document: str, bake: Bake) -> None:
     for link in re.findall(r"\]\(([^)#]+)\)", text):
         if not link.startswith("http"):
             assert (ROOT / document).parent.joinpath(link).exists(), link
-    for path in re.findall(r"\b(?:presets|hooks|tests|scripts|docs)/[\w./-]+\b", text):
+    for path in re.findall(r"(?<!/)\b(?:presets|hooks|tests|scripts|docs)/[\w./-]+\b", text):
         assert (ROOT / path).exists() or (project / path).exists(), path
 
 

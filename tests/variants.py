@@ -4,7 +4,7 @@ The table follows from cookiecutter.json, the samples below and the hooks' own r
 question, value or contradiction needs no entry anywhere else.
 
     STRENGTH=3   every three answers together, not every two
-    SHARES=1     each project runs all of its own tests, not one of four shares of them
+    SHARES=1     each project runs all of its own tests, not one of five shares of them
 """
 
 import os
@@ -30,7 +30,7 @@ SAMPLES: Final[dict[str, list[str]]] = {
     "social_providers": ["google", "github,openid_connect", "google,github,openid_connect"],
 }
 STRENGTH: Final = int(os.environ.get("STRENGTH", "2"))
-SHARES: Final = int(os.environ.get("SHARES", "4"))
+SHARES: Final = int(os.environ.get("SHARES", "5"))
 # Not asked, but varied alike: the interpreter, and which share of the tests runs.
 PYTHON, SHARE = "python", "share"
 
