@@ -8,17 +8,21 @@ import sys
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from filelock import FileLock
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.project import ROOT, Bake, BakedProject, environment
+from tests.project import ROOT, Bake, BakedProject, environment, run
 from tests.variants import command_of
 
 REQUIRE_SERVICES = os.environ.get("REQUIRE_SERVICES") == "1"
+CLIENTS = ROOT / "tests" / "clients"
 # What the running test has rendered by itself.
 baked: list[BakedProject] = []
 
@@ -204,3 +208,33 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@dataclass(frozen=True)
+class Node:
+    """Packages of npm: `node("tsc", "--strict", cwd=folder)` runs a program of theirs."""
+
+    modules: Path
+
+    def __call__(self, name: str, *arguments: str | Path, cwd: Path) -> str:
+        quiet = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
+        done = run(cwd, self.modules / ".bin" / name, *arguments, variables=quiet)
+        return str(done.stdout)
+
+
+@pytest.fixture(scope="session")
+def node() -> Node:
+    """Give the programs of tests/clients, which are installed once."""
+    npm = shutil.which("npm")
+    if not npm or not shutil.which("node"):
+        pytest.skip(reason="no Node.js: node and npm are not both on PATH")
+    key = sha256((CLIENTS / "package-lock.json").read_bytes()).hexdigest()[:12]
+    folder = ROOT / ".cache" / "node" / key
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not (folder / ".installed").exists():
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(CLIENTS / name, folder)
+            run(folder, npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+            (folder / ".installed").touch()
+    return Node(folder / "node_modules")

@@ -3,27 +3,21 @@
 import http.client
 import json
 import re
-import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from hashlib import sha256
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
-from filelock import FileLock
 from playwright.sync_api import Browser
 
-from scripts.walk import clean_environment, free_port, serving
-from tests.project import ROOT, Answers, Bake, BakedProject, run
+from tests.conftest import CLIENTS, Node
+from tests.project import Answers, Bake, run
+from tests.serving import Server, served
 
 pytestmark = pytest.mark.slow
 
-CLIENTS = ROOT / "tests" / "clients"
 RENDERS: dict[str, Answers] = {
     "header": {"mfa": "none"},
     "cookie": {"token_delivery": "cookie", "login_with": "email", "auth_url_prefix": "v1/auth"},
@@ -44,31 +38,6 @@ RENDERS: dict[str, Answers] = {
     },
 }
 every_render = pytest.mark.parametrize("answers", RENDERS.values(), ids=list(RENDERS))
-Node = Callable[..., str]
-
-
-@pytest.fixture(scope="session")
-def node() -> Node:
-    """Give a function that runs a program of tests/clients, which are installed once."""
-    npm = shutil.which("npm")
-    if not npm or not shutil.which("node"):
-        pytest.skip(reason="no Node.js: node and npm are not both on PATH")
-    key = sha256((CLIENTS / "package-lock.json").read_bytes()).hexdigest()[:12]
-    folder = ROOT / ".cache" / "node" / key
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        if not (folder / ".installed").exists():
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(CLIENTS / name, folder)
-            run(folder, npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts")
-            (folder / ".installed").touch()
-
-    def run_program(name: str, *arguments: str | Path, cwd: Path) -> str:
-        quiet = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
-        program = folder / "node_modules" / ".bin" / name
-        return str(run(cwd, program, *arguments, variables=quiet).stdout)
-
-    return run_program
 
 
 @pytest.fixture
@@ -138,33 +107,6 @@ def test_the_client_for_python_compiles(document: Path) -> None:
 
 
 # --- The requests, against a running server ------------------------------------------------------
-
-
-@dataclass
-class Server:
-    """A project that is served, and where."""
-
-    project: BakedProject
-    origin: str
-
-    def key_of_mail(self, page: str) -> str:
-        """Return the key of the mailed link to a page."""
-        for file in (self.project.path / "var" / "mail").iterdir():
-            text = file.read_text("utf-8").replace("=\n", "").replace("=3D", "=")
-            if found := re.search(rf"/{page}#(\S+)", text):
-                return str(parse_qs(found[1])["key"][0])
-        raise AssertionError(f"no mail leads to {page}")
-
-
-@contextmanager
-def served(project: BakedProject, home: Path) -> Iterator[Server]:
-    project.make(".env", home)
-    project.manage(home, "migrate")
-    port = free_port()
-    python = str(home / "bin" / "python")
-    command = [python, "-W", "error", "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
-    with serving(command, project.path, clean_environment(PORT=str(port)), port):
-        yield Server(project, f"http://127.0.0.1:{port}")
 
 
 REQUESTS: dict[str, Answers] = {
