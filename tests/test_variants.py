@@ -101,6 +101,16 @@ def test_a_row_is_told_as_the_command_that_renders_it() -> None:
     )
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("answers", PRESETS.values(), ids=list(PRESETS))
+def test_a_preset_passes_everything(answers: Answers, bake: Bake, home: Path) -> None:
+    project = bake(**answers, django_version="5.2")
+    project.make(".env", home)
+    own_tests(project, home, "-m", "not slow")
+    checks(project, home)
+    types(project, home)
+
+
 @pytest.fixture(scope="module")
 def project(row: Row, bake: Bake, home: Path) -> BakedProject:
     """Give the row's project, with secrets."""
@@ -143,16 +153,6 @@ def test_its_types_are_right(project: BakedProject, place: Place) -> None:
     # The interpreter makes no difference to mypy, which is told the version.
     django = project.answers["django_version"]
     types(project, place({"5.2": "3.11", "6.1": "3.13"}[django], django))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("answers", PRESETS.values(), ids=list(PRESETS))
-def test_a_preset_passes_everything(answers: Answers, bake: Bake, home: Path) -> None:
-    project = bake(**answers, django_version="5.2")
-    project.make(".env", home)
-    own_tests(project, home, "-m", "not slow")
-    checks(project, home)
-    types(project, home)
 
 
 def own_tests(project: BakedProject, environment: Path, *options: str, **variables: str) -> None:

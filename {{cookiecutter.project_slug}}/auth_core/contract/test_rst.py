@@ -1,5 +1,6 @@
 """RST: recovery of a forgotten password. A mailed link, good once, and only for whoever reads the mail."""
 
+import io
 import json
 import re
 import string
@@ -14,6 +15,7 @@ import pytest
 from allauth.account.models import EmailAddress
 from django.apps import apps
 from django.contrib.auth import get_user_model
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare
@@ -24,6 +26,7 @@ from auth_core.accounts.recovery import token_generator
 from auth_core.audit.models import AuditEvent
 from auth_core.contract.marks import admin_is_here, real_transactions
 from auth_core.contract.processes import gunicorn, request, run, send, status_of
+from auth_core.contract.test_ref import outcome
 from auth_core.sessions.models import AuthSession
 from auth_core.testing import (
     OTHER_PASSWORD,
@@ -519,3 +522,51 @@ def test_a_new_password_is_judged_as_at_registration(account: Account, asked: An
     mismatch = confirm(link, new_password2="something else altogether")
     assert mismatch.code == "password_mismatch"
     assert confirm(link).status == 200
+
+
+# --- Passwords that somebody else may know ------------------------------------------------
+
+
+def test_a_command_voids_a_password(
+    account: Account, other_account: Account, mailbox: list[Any]
+) -> None:
+    """REV-12: by name, address or id; nothing but the mailed link opens the account again."""
+    session, other = account.log_in(), other_account.log_in()
+    call_command("resetpasswords", user=str(account.user.pk), stdout=io.StringIO())
+    assert not session.is_alive
+    assert other.is_alive
+    refused = Api().post("rest_login", account.credentials)
+    assert outcome(refused) == (400, "invalid_credentials")
+    (mail,) = mailbox
+    assert mail.to == [account.user.email]
+    assert confirm(link_secrets(mail)).status == 200
+    Account(account.user, OTHER_PASSWORD).log_in()
+    event = AuditEvent.objects.filter(event="authn_password_reset_requested").first()
+    assert event
+    assert (event.user_id, event.detail) == (account.user.pk, {"reason": "admin"})
+
+
+def test_a_command_voids_every_password(
+    account: Account, other_account: Account, mailbox: list[Any]
+) -> None:
+    """REV-12: of who can be mailed; whoever cannot is named, and a second run finds nothing to do."""
+    lone = get_user_model().objects.create_user(username="lone", password=PASSWORD)
+    get_user_model().objects.create_user("sleeping", "z@example.com", PASSWORD, is_active=False)
+    for count in (2, 0):
+        output, errors = io.StringIO(), io.StringIO()
+        call_command("resetpasswords", all=True, stdout=output, stderr=errors)
+        assert output.getvalue().startswith(f"{count} passwords voided")
+        assert str(lone) in errors.getvalue()
+    lone.refresh_from_db()
+    assert lone.check_password(PASSWORD)
+    expected = sorted(it.user.email for it in (account, other_account))
+    assert sorted(to for mail in mailbox for to in mail.to) == expected
+
+
+@pytest.mark.inside
+def test_the_command_refuses_an_unknown_user(account: Account) -> None:
+    """REV-12: and voids nothing."""
+    for options in ({"user": "nobody"}, {}):
+        with pytest.raises(CommandError):
+            call_command("resetpasswords", **options)
+    account.log_in()

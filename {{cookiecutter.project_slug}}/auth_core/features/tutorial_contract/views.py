@@ -23,7 +23,11 @@ class TutorialRefreshView(RefreshView):
 
     @extend_schema(
         operation_id="token_refresh",
-        responses={200: TutorialRefreshAnswer, 401: codes(*services.TOKEN_CODES)},
+        responses={
+            200: TutorialRefreshAnswer,
+            400: codes("required"),
+            401: codes(*services.TOKEN_CODES),
+        },
         examples=[
             OpenApiExample("refresh token", value={"refresh": "eyJhbGciOi..."}, request_only=True),
             OpenApiExample("tutorial", value={"token": "eyJhbGciOi..."}, request_only=True),

@@ -1,0 +1,284 @@
+"""The commands of a project's docs/operations.md, run as they stand there, while it is served."""
+
+import email
+import email.policy
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from scripts.walk import CHANGED, JSON, PASSWORD, Client, clean_environment, free_port, serving
+from tests.project import Answers, Bake, BakedProject
+
+pytestmark = pytest.mark.slow
+
+VARIANTS: dict[str, Answers] = {
+    "sqlite": {"mfa": "none", "email_verification": "none"},
+    "postgresql": {
+        "database": "postgresql",
+        "login_with": "email",
+        "email_verification": "optional",
+        "signing_algorithm": "EdDSA",
+        "api_keys": True,
+        "social_providers": "google",
+    },
+}
+PRODUCTION = {
+    "DJANGO_ENV": "production",
+    "DATABASE_URL": "sqlite:///var/db.sqlite3",
+    "ALLOWED_HOSTS": "api.example.com",
+    "FRONTEND_URL": "https://app.example.com",
+    "EMAIL_URL": "smtps://user:password@mail.example.com:465",
+    "GOOGLE_CLIENT_ID": "xxxxxxxx",
+    "GOOGLE_CLIENT_SECRET": "xxxxxxxx",
+}
+Tokens = dict[str, str]
+
+
+@dataclass
+class Operated:
+    """A project that is served, and can be stopped, changed and served again."""
+
+    project: BakedProject
+    home: Path
+    variables: dict[str, str]
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def python(self) -> str:
+        return str(self.home / "bin" / "python")
+
+    def stop(self) -> None:
+        self.stack.close()
+
+    def restart(self) -> None:
+        self.stop()
+        port = free_port()
+        words = [self.python, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
+        environment = clean_environment(PORT=str(port), **self.variables)
+        self.stack.enter_context(serving(words, self.project.path, environment, port))
+        self.client = Client(f"http://127.0.0.1:{port}")
+
+    def commands(self, section: str, block: int = 0) -> list[str]:
+        """Return the lines of a block of commands."""
+        text = self.project.read("docs/operations.md")
+        _, found, rest = text.partition(f"\n## {section}\n")
+        assert found, f"docs/operations.md has no section {section}"
+        blocks = re.findall(
+            r"^ *```sh\n(.*?)^ *```$", rest.partition("\n## ")[0], re.MULTILINE | re.DOTALL
+        )
+        return [line.strip() for line in blocks[block].splitlines()]
+
+    def shell(self, *lines: str) -> str:
+        script = re.sub(
+            r"^manage\.py ", f"{self.python} manage.py ", "\n".join(lines), flags=re.MULTILINE
+        )
+        script = script.replace(".venv/bin/python", self.python)
+        return self.project.run("bash", "-euc", script, variables=self.variables).stdout
+
+    def set(self, name: str, value: str) -> None:
+        """Write a variable into .env."""
+        env = self.project.path / ".env"
+        kept = [it for it in env.read_text("utf-8").splitlines() if not it.startswith(f"{name}=")]
+        env.write_text("\n".join([*kept, f"{name}={value}", ""]), "utf-8")
+
+    def new_secret(self, name: str) -> str:
+        made = self.project.make("secret", self.home).stdout
+        found = re.search(rf"^{name}=(\S+)$", made, re.MULTILINE)
+        assert found, made
+        return found[1]
+
+    # --- What a user does -------------------------------------------------------------------
+
+    def path(self, name: str) -> str:
+        return f"/{self.project.answers['auth_url_prefix']}/{name}/"
+
+    @property
+    def who(self) -> dict[str, str]:
+        by_email = self.project.answers["login_with"] == "email"
+        return {"email": "ada@example.com"} | ({} if by_email else {"username": "ada"})
+
+    def register(self) -> Tokens:
+        body = {**self.who, "password1": PASSWORD, "password2": PASSWORD}
+        path = f"/{self.project.answers['registration_url_prefix']}/"
+        tokens: Tokens = self.client.send("Register", "POST", path, body, expect=201)
+        return tokens
+
+    def log_in(self, password: str = PASSWORD, expect: int = 200) -> Tokens:
+        body = {**self.who, "password": password}
+        path = self.path("login")
+        tokens: Tokens = self.client.send("Log in", "POST", path, body, expect=expect)
+        return tokens
+
+    def accepts(self, tokens: Tokens) -> bool:
+        """Say whether a session is alive, by both of its tokens; the refresh token is used."""
+        sent = {"Authorization": f"Bearer {tokens['access']}"}
+        reads, _ = self.client.exchange("GET", self.path("user"), sent, None)
+        refresh = f"/{self.project.answers['refresh_url']}/"
+        body = json.dumps({"refresh": tokens["refresh"]})
+        renews, _ = self.client.exchange("POST", refresh, {"Content-Type": JSON}, body)
+        assert (reads, renews) in {(200, 200), (401, 401)}
+        return reads == 200
+
+    def set_password_by_mail(self) -> None:
+        self.client.follow_mail(self.mails, "reset-password", UID="uid", TOKEN="token")
+        body = {"uid": self.client.kept["UID"], "token": self.client.kept["TOKEN"]}
+        body |= {"new_password1": CHANGED, "new_password2": CHANGED}
+        self.client.send("Set a password", "POST", self.path("password/reset/confirm"), body)
+
+    def mails(self) -> list[str]:
+        return [text_of(file) for file in (self.project.path / "var" / "mail").iterdir()]
+
+
+def text_of(file: Path) -> str:
+    mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+    body = mail.get_body(("plain",))
+    return str(body.get_content()) if body else ""
+
+
+@pytest.fixture(params=VARIANTS.values(), ids=list(VARIANTS))
+def operated(request: pytest.FixtureRequest, bake: Bake, home: Path) -> Iterator[Operated]:
+    project = bake(**request.param)
+    variables = {}
+    if project.answers["database"] == "postgresql":
+        variables["DATABASE_URL"] = request.getfixturevalue("database")
+    project.make(".env", home)
+    project.manage(home, "migrate", variables=variables)
+    operated = Operated(project, home, variables)
+    with operated.stack:
+        operated.restart()
+        yield operated
+
+
+def test_no_block_is_forgotten(bake: Bake) -> None:
+    """Whoever adds commands to the document runs them here."""
+    source = Path(__file__).read_text("utf-8")
+    for answers in VARIANTS.values():
+        for section in bake(**answers).read("docs/operations.md").split("\n## ")[1:]:
+            title, _, text = section.partition("\n")
+            named = re.findall(rf'commands\("{title}"(?:, (\d))?\)', source)
+            assert {int(it or 0) for it in named} == set(range(text.count("```sh"))), title
+
+
+def test_a_release_is_deployed(operated: Operated) -> None:
+    operated.stop()
+    operated.variables = PRODUCTION | operated.variables
+    printed = operated.shell(*operated.commands("A new release"))
+    assert "static files copied" in printed
+    assert "no issues" in printed
+
+
+def test_a_signing_key_is_replaced(operated: Operated) -> None:
+    """TOK-23: a leaked one at once; step by step, without a leak, nobody is logged out."""
+    tokens = operated.register()
+    add, show, sign, retire = operated.commands("A signing key leaked")
+    operated.shell(add)
+    operated.restart()
+    assert operated.accepts(tokens)
+    old, new = (line.split()[0] for line in operated.shell(show).splitlines())
+    tokens = operated.log_in()
+    operated.shell(sign.replace("NEW_KID", new))
+    operated.restart()
+    assert operated.accepts(tokens)
+    tokens, newer = tokens | {"refresh": operated.log_in()["refresh"]}, operated.log_in()
+    operated.shell(retire.replace("OLD_KID", old))
+    operated.restart()
+    assert not operated.accepts({"access": tokens["access"], "refresh": tokens["access"]})
+    assert operated.accepts(newer)
+
+
+def test_the_secret_key_is_replaced(operated: Operated) -> None:
+    """CRY-03: at once, all sessions end; with the old one as a fallback nobody notices."""
+    tokens = operated.register()
+    env = dict(it.split("=", 1) for it in operated.project.read(".env").splitlines() if "=" in it)
+    operated.set("SECRET_KEY_FALLBACKS", env["SECRET_KEY"])
+    operated.set("SECRET_KEY", operated.new_secret("SECRET_KEY"))
+    operated.restart()
+    assert operated.accepts(tokens)
+    tokens = operated.log_in()
+    operated.set("SECRET_KEY_FALLBACKS", "")
+    operated.set("SECRET_KEY", operated.new_secret("SECRET_KEY"))
+    operated.restart()
+    assert not operated.accepts(tokens)
+    operated.log_in()
+
+
+def test_a_database_is_restored(operated: Operated) -> None:
+    """What ended since the backup stays ended, by the steps of the document."""
+    thief = operated.register()
+    operated.shell(*operated.commands("Backup"))
+    logout = {"refresh": thief["refresh"]}
+    operated.client.send("Log out", "POST", operated.path("logout"), logout)
+    later = operated.log_in()
+    operated.stop()
+    if "DATABASE_URL" in operated.variables:
+        script = (
+            'psql --quiet "$DATABASE_URL" -c "DROP SCHEMA public CASCADE; CREATE SCHEMA public"'
+        )
+        operated.shell(script)
+    else:
+        (operated.project.path / "var" / "db.sqlite3").unlink()
+    operated.shell(*operated.commands("Backup", 1))
+    operated.set("SECRET_KEY", operated.new_secret("SECRET_KEY"))
+    operated.restart()
+    assert not operated.accepts(thief)
+    assert not operated.accepts(later)
+    operated.log_in()
+
+    line = '{"time": "...", "event": "authn_password_change", "user_id": "1"}\n'
+    noise = line.replace("authn_password_change", "authn_login_success")
+    (operated.project.path / "app.log").write_text(line + noise, "utf-8")
+    printed = operated.shell(*operated.commands("The database was restored to yesterday"))
+    assert printed == line
+    operated.shell(*operated.commands("The database was restored to yesterday", 1))
+    operated.log_in(expect=400)
+    operated.set_password_by_mail()
+    operated.log_in(CHANGED)
+
+
+def test_a_database_leaked(operated: Operated) -> None:
+    tokens = operated.register()
+    printed = operated.shell(*operated.commands("The database leaked"))
+    assert "1 passwords voided" in printed
+    assert not operated.accepts(tokens)
+    operated.log_in(expect=400)
+    operated.set_password_by_mail()
+    operated.log_in(CHANGED)
+
+
+def test_somebody_is_in_an_account(operated: Operated) -> None:
+    tokens = operated.register()
+    operated.shell(*operated.commands("A user says that somebody is in the account", 1))
+    assert not operated.accepts(tokens)
+    tokens = operated.log_in()
+    operated.shell(*operated.commands("A user says that somebody is in the account"))
+    assert not operated.accepts(tokens)
+    operated.log_in(expect=400)
+    operated.set_password_by_mail()
+    operated.log_in(CHANGED)
+
+
+def test_somebody_is_kept_out(operated: Operated) -> None:
+    tokens = operated.register()
+    for command in operated.commands("Somebody must be kept out"):
+        assert operated.accepts(tokens)
+        operated.shell(command)
+        assert not operated.accepts(tokens)
+        tokens = operated.log_in()
+
+
+def test_second_factors_are_encrypted_anew(operated: Operated) -> None:
+    if operated.project.answers["mfa"] == "none":
+        assert "reencryptmfa" not in operated.project.read("docs/operations.md")
+        return
+    made = dict(it.split("=", 1) for it in operated.project.read(".env").splitlines() if "=" in it)
+    keys = [operated.new_secret("MFA_ENCRYPTION_KEYS"), made["MFA_ENCRYPTION_KEYS"]]
+    operated.set("MFA_ENCRYPTION_KEYS", ",".join(keys))
+    operated.restart()
+    operated.shell(*operated.commands("MFA_ENCRYPTION_KEYS leaked"))
+    operated.set("MFA_ENCRYPTION_KEYS", keys[0])
+    operated.restart()
