@@ -243,6 +243,8 @@ def test_a_gate_leaves_nothing_of_a_session(account: Account, settings: Any, mai
 class Captcha(StepNeeded):
     """A step that a team might ask for."""
 
+    default_code = "not_today"
+
     def begin(self, request: Any) -> dict[str, Any]:
         return {"captcha_required": True}
 

@@ -528,11 +528,15 @@ def test_a_new_password_is_judged_as_at_registration(account: Account, asked: An
 
 
 def test_a_command_voids_a_password(
-    account: Account, other_account: Account, mailbox: list[Any]
+    account: Account,
+    other_account: Account,
+    mailbox: list[Any],
+    django_capture_on_commit_callbacks: Any,
 ) -> None:
     """REV-12: by name, address or id; nothing but the mailed link opens the account again."""
     session, other = account.log_in(), other_account.log_in()
-    call_command("resetpasswords", user=str(account.user.pk), stdout=io.StringIO())
+    with django_capture_on_commit_callbacks(execute=True):
+        call_command("resetpasswords", user=str(account.user.pk), stdout=io.StringIO())
     assert not session.is_alive
     assert other.is_alive
     refused = Api().post("rest_login", account.credentials)
@@ -547,14 +551,18 @@ def test_a_command_voids_a_password(
 
 
 def test_a_command_voids_every_password(
-    account: Account, other_account: Account, mailbox: list[Any]
+    account: Account,
+    other_account: Account,
+    mailbox: list[Any],
+    django_capture_on_commit_callbacks: Any,
 ) -> None:
     """REV-12: of who can be mailed; whoever cannot is named, and a second run finds nothing to do."""
     lone = get_user_model().objects.create_user(username="lone", password=PASSWORD)
     get_user_model().objects.create_user("sleeping", "z@example.com", PASSWORD, is_active=False)
     for count in (2, 0):
         output, errors = io.StringIO(), io.StringIO()
-        call_command("resetpasswords", all=True, stdout=output, stderr=errors)
+        with django_capture_on_commit_callbacks(execute=True):
+            call_command("resetpasswords", all=True, stdout=output, stderr=errors)
         assert output.getvalue().startswith(f"{count} passwords voided")
         assert str(lone) in errors.getvalue()
     lone.refresh_from_db()
