@@ -7,7 +7,7 @@ STAMP = $(VENV)/.synced
 export UV_PYTHON_DOWNLOADS = never
 export UV_PROJECT_ENVIRONMENT = $(VENV)
 
-.PHONY: help demo test test-quick check fix conformance messages audit lock clean
+.PHONY: help demo test test-quick check fix conformance messages docs audit lock clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -36,6 +36,9 @@ conformance: $(STAMP) ## Write the table of conformance and the ASVS statement f
 
 messages: $(STAMP) ## Compile the translations of the built-in pages
 	@$(RUN) -m scripts.messages
+
+docs: $(STAMP) ## Build the documents as a site in .cache/site/html
+	@$(RUN) -m scripts.site
 
 audit: $(STAMP) ## Ask osv.dev for known weaknesses of what rendered projects install
 	@rm -rf .cache/audit

@@ -1,12 +1,13 @@
 """The documents say what is so: commands, files, questions and dependencies."""
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.project import COOKIECUTTER, QUESTIONS, ROOT, Bake
+from tests.project import COOKIECUTTER, QUESTIONS, ROOT, Bake, run
 
 DOCUMENTS = (
     "README.md",
@@ -57,6 +58,16 @@ def test_commands_and_files_exist(document: str, bake: Bake) -> None:
             assert (ROOT / document).parent.joinpath(link).exists(), link
     for path in re.findall(r"(?<!/)\b(?:presets|hooks|tests|scripts|docs)/[\w./-]+\b", text):
         assert (ROOT / path).exists() or (project / path).exists(), path
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_warnings() -> None:
+    """No link leads nowhere, in the documents of the default project neither."""
+    done = run(ROOT, sys.executable, "-m", "scripts.site")
+    assert (done.stdout, done.stderr) == ("", "")
+    pages = ROOT / ".cache" / "site" / "html"
+    assert (pages / "index.html").exists()
+    assert (pages / "project" / "docs" / "security" / "index.html").exists()
 
 
 def code_of(text: str) -> list[str]:
