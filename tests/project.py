@@ -58,9 +58,12 @@ def load_hook(name: str) -> ModuleType:
 pre_gen = load_hook("pre_gen_project")
 
 
+DEFAULTS: Final[Answers] = {n: v[0] if isinstance(v, list) else v for n, v in QUESTIONS.items()}
+
+
 def complete(some: Answers) -> dict[str, str]:
     """Answer the other questions as cookiecutter would, in the form in which the hooks judge."""
-    answers = {name: v[0] if isinstance(v, list) else v for name, v in QUESTIONS.items()} | some
+    answers = DEFAULTS | some
     prefix = answers["auth_url_prefix"]
     derived = {
         "project_slug": "my-api",

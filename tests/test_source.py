@@ -68,6 +68,7 @@ def test_files_alone_are_copied_unrendered(template: Path) -> None:
         assert fnmatch.filter(map(str, files), pattern), f"{pattern} matches nothing"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("required", "outcome"), [("0", "1 skipped"), ("1", "1 failed")])
 def test_a_skip_fails_where_services_are_required(
     required: str, outcome: str, tmp_path: Path
