@@ -10,21 +10,17 @@ import hmac
 import json
 import os
 import re
-import shutil
 import struct
-import subprocess
-import tarfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from scripts.walk import (
@@ -37,13 +33,14 @@ from scripts.walk import (
     free_port,
     serving,
 )
-from tests.project import ROOT, Bake, BakedProject
+from tests.conftest import Node
+from tests.project import Bake, BakedProject
 from tests.test_end_to_end import GRACE, make_admin
+from tests.test_passkeys_in_chromium import DEVICE
 
 pytestmark = pytest.mark.slow
 expect.set_options(timeout=30_000)
 
-AXE = "4.14.1"
 # Serves with a clock that a file sets while it runs, in seconds ahead of ours.
 SERVER = """
 import datetime, pathlib, runpy, sys, threading, time, time_machine
@@ -62,7 +59,13 @@ threading.Thread(target=follow, daemon=True).start()
 sys.argv = ["manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
 runpy.run_path("manage.py", run_name="__main__")
 """
-ALL = {"api_keys": True, "social_providers": "google,openid_connect", "access_token_minutes": "1"}
+ALL = {
+    "api_keys": True,
+    "social_providers": "google,openid_connect",
+    "mfa": "totp_and_passkeys",
+    "login_by_code": True,
+    "access_token_minutes": "1",
+}
 DELIVERIES = ["header", "cookie"]
 
 
@@ -72,25 +75,30 @@ class Site:
 
     origin: str
     project: BakedProject
-    ahead: int = 0
+
+    @property
+    def ahead(self) -> int:
+        return int((self.project.path / "var" / "ahead").read_text())
 
     def later(self, seconds: int) -> None:
-        self.ahead += seconds
         var = self.project.path / "var"
-        arrived = var / "arrived"
-        (var / "ahead").write_text(str(self.ahead))
-        wait_for(lambda: arrived.exists() and arrived.read_text() == str(self.ahead))
+        ahead, arrived = str(self.ahead + seconds), var / "arrived"
+        (var / "ahead").write_text(ahead)
+        wait_for(lambda: arrived.exists() and arrived.read_text() == ahead)
 
-    def link(self, page: str, address: str) -> str:
-        """Return the newest link to a page that an address was mailed."""
-        links = list[str]()
+    def mailed(self, pattern: str, address: str) -> str:
+        """Return the newest text of a pattern that an address was mailed."""
+        found = list[str]()
         for file in sorted((self.project.path / "var" / "mail").iterdir(), key=written):
             mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
             body = mail.get_body(("plain",))
             if mail["To"] == address and body:
-                links += re.findall(rf"https?://\S+/account/{page}(?:#\S+)?", body.get_content())
-        assert links, f"{address} was mailed no link to {page}"
-        return links[-1]
+                found += re.findall(pattern, body.get_content())
+        assert found, f"{address} was mailed nothing like {pattern}"
+        return found[-1]
+
+    def link(self, page: str, address: str) -> str:
+        return self.mailed(rf"https?://\S+/account/{page}(?:#\S+)?", address)
 
 
 def written(file: Path) -> int:
@@ -404,6 +412,60 @@ def test_a_second_factor_is_set_up_asked_and_removed(user: User) -> None:
     expect(page.get_by_role("button", name="Set up an authenticator app")).to_be_visible()
 
 
+def test_a_passkey_is_added_used_and_removed(user: User) -> None:
+    """In place of the password, as the step after it, and where it is asked again."""
+    page = user.page
+    page.get_by_role("button", name="Add a passkey").click()
+    # No browser has them on an address.
+    user.hear("Passkeys work on http://localhost:")
+    user.site = replace(user.site, origin=user.site.origin.replace("127.0.0.1", "localhost"))
+    devices = page.context.new_cdp_session(page)
+    devices.send("WebAuthn.enable")
+    devices.send("WebAuthn.addVirtualAuthenticator", {"options": DEVICE})
+    user.log_in()
+    page.get_by_label("A name for it").fill("My phone")
+    page.get_by_role("button", name="Add a passkey").click()
+    expect(page.locator("#mfa-codes li")).to_have_count(10)
+    expect(page.locator("#passkeys li")).to_contain_text("never used")
+    page.get_by_role("button", name="Add a passkey").click()
+    user.hear("This device has a passkey of this account already.")
+    page.get_by_role("button", name="I have kept them").click()
+    expect(page.locator("#mfa-since")).to_contain_text("Recovery codes left: 10")
+
+    page.get_by_role("button", name="Log out", exact=True).click()
+    user.is_out()
+    page.get_by_role("button", name="Log in with a passkey").click()
+    user.see_account()
+    expect(page.locator("#passkeys li")).to_contain_text("last used")
+    page.get_by_role("button", name="Log out", exact=True).click()
+    user.is_out()
+    user.fill("login", login=user.name, password=user.password)
+    page.get_by_role("button", name="Use a passkey").click()
+    user.see_account()
+
+    user.site.later(700)
+    page.get_by_role("button", name="Remove: My phone").click()
+    page.get_by_role("button", name="Yes").click()
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page.locator("#passkeys li")).to_have_count(0)
+    expect(page.locator("#mfa-since")).to_be_hidden()
+    user.log_in()
+
+
+def test_a_mailed_code_logs_in(user: User) -> None:
+    page = user.page
+    page.get_by_role("button", name="Log out", exact=True).click()
+    user.is_out()
+    user.fill("login-code", login=user.name)
+    user.hear("a code is on its way")
+    expect(page.locator("#login-code-confirm [name=code]")).to_be_focused()
+    user.fill("login-code-confirm", code="BBBB-BBBB")
+    expect(page.locator("#login-code-confirm-code-error")).to_be_visible()
+    code = user.site.mailed(r"\b[A-Z0-9]{4}-[A-Z0-9]{4}\b", user.email)
+    user.fill("login-code-confirm", code=code)
+    user.see_account()
+
+
 def test_an_api_key_is_made_and_revoked(user: User) -> None:
     page = user.page
     page.locator("#key [name=name]").fill("Nightly backup")
@@ -603,29 +665,9 @@ def test_pages_can_be_used_by_keyboard_alone(user: User) -> None:
 
 
 @pytest.fixture(scope="session")
-def axe() -> str:
-    """Return the source of axe-core, from the npm registry, or skip the test."""
-    folder = ROOT / ".cache" / f"axe-core-{AXE}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock"):
-        if not (folder / "package").exists():
-            npm = shutil.which("npm")
-            if not npm:
-                pytest.skip(reason="no npm on this machine, to get axe-core with")
-            command = [
-                npm,
-                "pack",
-                "--silent",
-                f"axe-core@{AXE}",
-                "--pack-destination",
-                str(folder),
-            ]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                pytest.skip(reason=f"axe-core cannot be had from npm: {done.stderr[-300:]}")
-            with tarfile.open(folder / f"axe-core-{AXE}.tgz") as archive:
-                archive.extractall(folder, filter="data")
-    return (folder / "package" / "axe.min.js").read_text("utf-8")
+def axe(node: Node) -> str:
+    """Return the source of axe-core."""
+    return (node.modules / "axe-core" / "axe.min.js").read_text("utf-8")
 
 
 LOOKS: dict[str, dict[str, Any]] = {

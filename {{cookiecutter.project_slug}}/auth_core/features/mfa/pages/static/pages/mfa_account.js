@@ -12,11 +12,13 @@ function only(...names) {
 
 async function load() {
   const status = await auth.request("GET", "mfa/status/");
+  const hasApp = status.factors.includes("totp");
   if (status.mfa_enabled) {
     const since = part("since");
     since.textContent = filled(since.dataset.text, { time: when(status.created_at), left: status.recovery_codes_left });
   }
-  only(status.mfa_enabled ? "on" : "off");
+  only(status.mfa_enabled && "on", !hasApp && "off");
+  part("deactivate").hidden = !hasApp;
 }
 
 function showCodes(codes) {
@@ -27,6 +29,9 @@ function showCodes(codes) {
 }
 
 document.addEventListener("account", () => load().catch((error) => say(answer, textOf(error), true)));
+
+// Factors of another kind were added or removed; recovery codes come with the first.
+document.addEventListener("factors", ({ detail: codes }) => (codes.length ? showCodes(codes) : load()));
 
 onClick(part("begin"), answer, async () => {
   const begun = await recently(() => auth.request("GET", "mfa/totp/activate/"));

@@ -1,0 +1,1 @@
+"""Logins by an e-mailed code in the built-in pages."""

@@ -1,0 +1,1 @@
+"""Passkeys in the built-in pages: a way to log in, a second step, a section of the account."""
