@@ -23,8 +23,12 @@ BIN = Path(sys.executable).parent
 UV = f"UV={uv.find_uv_bin()}"
 CONTAINER: Answers = {"container": True, "database": "postgresql"}
 # No test asks a stranger's server for breached passwords.
-SERVED: Answers = CONTAINER | {"breached_passwords": False}
-PROXIED = {"Host": "localhost", "X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}
+SERVED: Answers = CONTAINER | {"breached_passwords": False, "mfa": "totp_and_passkeys"}
+PROXIED = {
+    "Host": "api.localhost:8443",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-For": "203.0.113.7",
+}
 
 
 @pytest.fixture(
