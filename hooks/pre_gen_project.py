@@ -97,6 +97,11 @@ CONTRADICTIONS: Final = (
         {"email_verification": "none"},
     ),
     Problem(
+        {"container": "true", "database": "sqlite"},
+        "containers keep no files, and several of them share no SQLite",
+        {"database": "postgresql"},
+    ),
+    Problem(
         {"registration": "invite", "email_provider": "file"},
         "no mail would leave, so nobody could be invited",
         {"email_provider": "smtp"},

@@ -20,6 +20,7 @@ from tests.variants import ROWS
         {"social_providers": "google"},
         {"api_keys": True},
         {"login_by_code": True},
+        {"container": True, "database": "postgresql"},
     ],
     ids=str,
 )

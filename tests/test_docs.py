@@ -49,7 +49,7 @@ def test_the_readme_lists_the_questions() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_commands_and_files_exist(document: str, bake: Bake) -> None:
-    text, project = read(document), bake().path
+    text, project = read(document), bake(container=True, database="postgresql").path
     targets = make_targets(ROOT / "Makefile") | make_targets(project / "Makefile")
     named = set(re.findall(r"(?:^|`| )make ([a-z-]+)", "\n".join(code_of(text)), re.MULTILINE))
     assert named <= targets

@@ -54,6 +54,9 @@ TRACES: dict[str, dict[str, list[Any]]] = {
     "tutorial": {"tutorial_contract": [True]},
     ".github/workflows": {"ci": ["github"]},
     ".gitlab-ci.yml": {"ci": ["gitlab"]},
+    "dockerfile": {"container": [True]},
+    "kubernetes": {"container": [True]},
+    "postgres_password=": {"container": [True]},
     "template_update_token": {"ci": ["github", "gitlab"]},
 }
 SOCIAL = OPTIONAL["auth_core/features/social"]["social_providers"]

@@ -25,6 +25,8 @@ STALL_SECONDS = 10
 DRAIN_SECONDS = 5
 # Whose X-Forwarded-* is believed, Django decides by TRUSTED_PROXIES.
 forwarded_allow_ips = ""
+# A second way to rule the server, by a socket in the home folder: not on a read-only disk.
+control_socket_disable = True
 # To standard output, as JSON; paths without their query strings.
 logger_class = "auth_core.http.access_log.AccessLog"
 accesslog = "-"

@@ -30,6 +30,8 @@ FEATURE_OF_SCOPE = {
 FEATURE_OF_ROW = {
     "PWD-07": "breached_passwords",
     "PWD-08": "breached_passwords",
+    "CFG-09": "container",
+    "CFG-12": "container",
     "CRY-07": "mfa",
     "MFA-12": "passkeys",
 }

@@ -25,12 +25,6 @@ from auth_core.testing import Api
 
 pytestmark = [pytest.mark.django_db, pytest.mark.inside]
 
-NOT_APPLICABLE: dict[str, str] = {
-    "CFG-09": "this template renders no container image; static files are served without listings, TRACE is 405 (HTTP-01)",
-    "CFG-12": "this template renders no container image; docs/security.md asks for a database role without DDL",
-}
-
-
 API_DELIVERY = "cookie" if policy.TOKEN_DELIVERY == "cookie" else "header"
 
 

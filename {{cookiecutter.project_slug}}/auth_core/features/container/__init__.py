@@ -1,0 +1,1 @@
+"""Dockerfile, compose.yaml and kubernetes/: nothing of the application, only tests of what they promise."""
