@@ -385,6 +385,7 @@ def load(server: Server, request: Request, seconds: float, **options: Any) -> Ma
     figures: dict[str, float] = json.loads(line.removeprefix("FIGURES "))
     done = figures["requests"] - figures["refused"]
     figures["rate"] = done / (figures["microseconds"] / 1e6)
-    if figures["refused"] + figures["broken"] > 0.01 * figures["requests"]:
+    # A few of few are no share.
+    if figures["refused"] + figures["broken"] > max(2, 0.01 * figures["requests"]):
         raise SystemExit(f"{server.peer.name}: {request.target} was refused too often: {figures}")
     return figures
