@@ -106,8 +106,9 @@ def test_every_optional_path_is_one_of_the_sources(template: Path) -> None:
     assert [path for path in OPTIONAL if not (template / SOURCE / path).exists()] == []
 
 
-def test_the_questions_of_an_optional_path_are_in_order() -> None:
-    """The hook's tag sorts them, so else `.cruft.json` would change when cruft writes it."""
+def test_optional_paths_and_their_questions_are_in_order() -> None:
+    """The hook's tag sorts them; else `.cruft.json` would change when cruft writes it."""
+    assert list(OPTIONAL) == sorted(OPTIONAL)
     assert [path for path, kept in OPTIONAL.items() if list(kept) != sorted(kept)] == []
 
 
