@@ -153,7 +153,7 @@ class ContextValidator:
     @sensitive_variables()
     def validate(self, password: str, user: Any = None) -> None:
         counted = counted_length(password, context_words(user))
-        if counted < min(policy.PASSWORD_MIN_LENGTH, counted_length(password)):
+        if counted < policy.PASSWORD_MIN_LENGTH and counted < counted_length(password):
             raise ValidationError(
                 _("Without your names and those of this service, this password is too short."),
                 code="password_too_similar",

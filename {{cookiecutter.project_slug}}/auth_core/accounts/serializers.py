@@ -89,6 +89,10 @@ class RegisterSerializer(registration.RegisterSerializer):
     def validate_email(self, email: str) -> str:
         return get_adapter().clean_email(email)
 
+    def validate_password1(self, password: str) -> str:
+        """Leave it to `validate`, which knows whose it is: the base would judge it twice."""
+        return password
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         users = get_user_model().objects
         username, email = attrs.get("username"), attrs.get("email")
