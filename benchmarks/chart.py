@@ -1,4 +1,4 @@
-"""Draws bars: how many times the reference's rate each peer reaches, on a scale of powers of two."""
+"""Draws bars: how many times the reference's rate each reaches, on a scale of powers of two."""
 
 from collections.abc import Iterator, Mapping
 from html import escape
@@ -39,10 +39,13 @@ def bars(groups: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
 def chart(groups: Mapping[str, Mapping[str, float]]) -> str:
     """Return the SVG of groups of ratios."""
     height = 40 + sum(LINE * (len(ratios) + 1) + LINE // 2 for ratios in groups.values())
-    lines = [
+    head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
-        'font-family="sans-serif" font-size="12" fill="#222">',
-        f"<title>Requests per second, as multiples of stock's; a scale of powers of two</title>",
+        'font-family="sans-serif" font-size="12" fill="#222">'
+    )
+    lines = [
+        head,
+        "<title>Requests per second, as multiples of stock's; a scale of powers of two</title>",
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
         *bars(groups),
         "</svg>",

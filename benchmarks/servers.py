@@ -24,7 +24,7 @@ from scripts.walk import clean_environment, free_port
 ROOT: Final = Path(__file__).resolve().parent.parent
 PEERS: Final = Path(__file__).resolve().parent / "peers"
 CACHE: Final = ROOT / ".cache" / "benchmarks"
-PASSWORD: Final = "correct horse battery staple"
+PASSWORD: Final = "correct horse battery staple"  # noqa: S105 - of users who exist for a minute
 # Of a role that may create databases.
 DATABASE_URL: Final = os.environ.get(
     "DATABASE_URL_FOR_TESTS", "postgresql://postgres@127.0.0.1:5432/postgres"
@@ -52,10 +52,12 @@ class Request:
 
     @property
     def method(self) -> str:
+        """Post what has a body."""
         return "POST" if self.body else "GET"
 
 
 def names_and(**passwords: str) -> str:
+    """Return a body with a user's name."""
     return json.dumps({"username": "{NAME}", **passwords})
 
 
@@ -82,6 +84,7 @@ class Peer:
 
     @property
     def folder(self) -> Path:
+        """Return where its code is."""
         return CACHE / "project" / "my-api" if self.name == OURS else PEERS / self.name
 
 
@@ -203,6 +206,7 @@ class Server:
     users: dict[str, int] = field(default_factory=dict)
 
     def python_run(self, *words: str | Path, **variables: str) -> str:
+        """Run its Python in its folder and environment."""
         folder = self.peer.folder
         return run(self.python, *words, folder=folder, **(self.variables | variables))
 
@@ -281,15 +285,26 @@ class Server:
         found = {**body, **body.get("meta", {})}
         return found[self.peer.access], found.get(self.peer.refreshed, "")
 
+    def workers(self) -> list[int]:
+        """List the processes that answer."""
+        return children(self.process.pid) if self.process else []
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time of the workers so far; the database's is not theirs."""
+        ticks = 0
+        for pid in self.workers():
+            fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])  # utime, stime
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def mebibytes(self) -> float:
         """Return the memory of a worker (its proportional share, PSS), the mean of all."""
-        assert self.process is not None
-        workers = children(self.process.pid)
+        workers = self.workers()
         return sum(map(share, workers)) / len(workers) / 1024
 
 
 def children(pid: int) -> list[int]:
-    """List the workers among the processes that a server has started (uvicorn has a helper, too)."""
+    """List the workers among what a server has started (uvicorn has a helper, too)."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
     sizes = {int(child): share(int(child)) for child in found}
     return [child for child, size in sizes.items() if size * 2 > max(sizes.values())]
@@ -350,7 +365,7 @@ def configure(server: Server) -> None:
 
 
 def load(server: Server, request: Request, seconds: float, **options: Any) -> Mapping[str, float]:
-    """Let wrk send a kind of request; return its figures, `rate` being what succeeded in a second."""
+    """Let wrk send a kind of request; return its figures, `rate` being successes in a second."""
     wrk = shutil.which("wrk")
     if wrk is None:
         raise Missing("wrk is not installed: apt-get install wrk (or brew install wrk)")

@@ -13,6 +13,7 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "UPGRADING.md",
     "CHANGELOG.md",
+    "docs/benchmarks.md",
     "docs/dependencies.md",
     "docs/regenerating.md",
 )

@@ -1,4 +1,4 @@
-"""Settings that every Django peer has alike: `startproject`'s of production, and persistent connections."""
+"""Settings of every Django peer: `startproject`'s, for production, and persistent connections."""
 
 import os
 from urllib.parse import unquote, urlparse

@@ -1,4 +1,4 @@
-"""The workers, threads and time limits of the rendered project's gunicorn.conf.py, an access log as well."""
+"""Workers, threads and limits of the rendered project's gunicorn.conf.py, and an access log."""
 
 workers = 2
 threads = 4

@@ -1,4 +1,4 @@
-"""The rendered project's settings, with limits that a load does not reach: they are counted all the same.
+"""The rendered project's settings, with limits that no load reaches: they are counted all the same.
 
 Whether a password is a breached one is not asked: that is a request to a service elsewhere.
 """

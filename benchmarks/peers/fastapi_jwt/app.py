@@ -1,4 +1,4 @@
-"""What FastAPI's documentation says of OAuth2 with JWT, with SQLModel, and rotation with a blacklist."""
+"""OAuth2 with JWT as FastAPI's documentation says, SQLModel, and rotation with a blacklist."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""dj-rest-auth with simplejwt as its documentation says: registration, JWT, rotation and blacklist."""
+"""dj-rest-auth and simplejwt as documented: registration, JWT, rotation and blacklist."""
 
 from common import *  # noqa: F403
 from common import INSTALLED_APPS, MIDDLEWARE
