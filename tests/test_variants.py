@@ -76,6 +76,7 @@ def test_what_is_excluded_is_what_the_hooks_refuse() -> None:
         frozenset(pair.split())
         for pair in """
         access_token_minutes refresh_token_days
+        container database
         django_version python
         email_provider email_verification
         email_provider login_by_code
