@@ -142,7 +142,7 @@ def add_refusals(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         for status, names in operation.pop(REFUSALS, {}).items():
             name = f"Error{status}"
             if names != usual[status]:
-                name = "".join(it.title() for it in operation["operationId"].split("_")) + name
+                name = "".join(re.findall("[A-Za-z0-9]+", operation["operationId"].title())) + name
             components[name] = _error(status, names)
             content = {"schema": {"$ref": f"#/components/schemas/{name}"}}
             responses[str(status)] = {

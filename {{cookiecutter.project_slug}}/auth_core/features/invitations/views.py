@@ -6,7 +6,7 @@ from uuid import UUID
 from django.conf import settings
 from django.http import Http404, HttpRequest
 from django.utils.module_loading import import_string
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.generics import ListAPIView
 from rest_framework.pagination import LimitOffsetPagination
@@ -40,6 +40,7 @@ class OwnInvitations(RateLimited):
         return Invitation.objects.filter(invited_by=self.request.user.pk)
 
 
+@extend_schema_view(get=extend_schema(operation_id="invitation_list"))
 class InvitationListView(OwnInvitations, ListAPIView):
     """List the own invitations, the newest first: `?limit=` (at most 100) and `?offset=`."""
 

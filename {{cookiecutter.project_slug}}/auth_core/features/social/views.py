@@ -104,7 +104,7 @@ class LoginView(AtProvider, PublicEndpoint):
     @extend_schema(
         responses={
             200: LoginOrStep,
-            400: codes(*REFUSED, *LOGIN_CODES),
+            400: codes("email_not_verified", *REFUSED, *LOGIN_CODES),
             403: codes("registration_closed"),
             409: codes("account_exists"),
             **UNCONFIGURED,
