@@ -150,14 +150,14 @@ def test_a_gate_is_asked_like_at_any_login(account: Account, mailed: Mailed, set
     """COD-06: one that refuses leaves no session, and the code is used up."""
     token, code = mailed(account)
     settings.SESSION_GATES = [f"{__name__}.refuse"]
-    assert outcome(confirm(token, code)) == (400, "email_not_verified")
+    assert outcome(confirm(token, code)) == (400, "not_today")
     settings.SESSION_GATES = []
     assert is_refused(confirm(token, code))
     assert not AuthSession.objects.exists()
 
 
 def refuse(session: AuthSession, request: Any) -> None:
-    raise ValidationError("no", code="email_not_verified")
+    raise ValidationError("no", code="not_today")
 
 
 # --- Nobody is told from somebody --------------------------------------------------------------
