@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from scripts.walk import clean_environment, free_port, serving
+from scripts.demo import mails_in
 from tests.project import BakedProject
+from tests.test_end_to_end import running
 
 
 @dataclass
@@ -20,8 +21,7 @@ class Server:
 
     def key_of_mail(self, page: str) -> str:
         """Return the key of the mailed link to a page."""
-        for file in (self.project.path / "var" / "mail").iterdir():
-            text = file.read_text("utf-8").replace("=\n", "").replace("=3D", "=")
+        for text in mails_in(self.project.path / "var" / "mail"):
             if found := re.search(rf"/{page}#(\S+)", text):
                 return str(parse_qs(found[1])["key"][0])
         raise AssertionError(f"no mail leads to {page}")
@@ -29,10 +29,5 @@ class Server:
 
 @contextmanager
 def served(project: BakedProject, home: Path) -> Iterator[Server]:
-    project.make(".env", home)
-    project.manage(home, "migrate")
-    port = free_port()
-    python = str(home / "bin" / "python")
-    command = [python, "-W", "error", "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
-    with serving(command, project.path, clean_environment(PORT=str(port)), port):
-        yield Server(project, f"http://127.0.0.1:{port}")
+    with running(project, home) as origin:
+        yield Server(project, origin)

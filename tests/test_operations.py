@@ -1,16 +1,15 @@
 """The commands of a project's docs/operations.md, run as they stand there, while it is served."""
 
-import email
-import email.policy
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from scripts.demo import mails_in
 from scripts.walk import CHANGED, JSON, PASSWORD, Client, clean_environment, free_port, serving
 from tests.project import Answers, Bake, BakedProject
 
@@ -130,14 +129,14 @@ class Operated:
         body |= {"new_password1": CHANGED, "new_password2": CHANGED}
         self.client.send("Set a password", "POST", self.path("password/reset/confirm"), body)
 
-    def mails(self) -> list[str]:
-        return [text_of(file) for file in (self.project.path / "var" / "mail").iterdir()]
+    def mails(self) -> Sequence[str]:
+        return mails_in(self.project.path / "var" / "mail")
 
-
-def text_of(file: Path) -> str:
-    mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
-    body = mail.get_body(("plain",))
-    return str(body.get_content()) if body else ""
+    def must_recover(self) -> None:
+        """Demand that the old password is void, and the mailed link sets another."""
+        self.log_in(expect=400)
+        self.set_password_by_mail()
+        self.log_in(CHANGED)
 
 
 @pytest.fixture(params=VARIANTS.values(), ids=list(VARIANTS))
@@ -235,9 +234,7 @@ def test_a_database_is_restored(operated: Operated) -> None:
     printed = operated.shell(*operated.commands("The database was restored to yesterday"))
     assert printed == line
     operated.shell(*operated.commands("The database was restored to yesterday", 1))
-    operated.log_in(expect=400)
-    operated.set_password_by_mail()
-    operated.log_in(CHANGED)
+    operated.must_recover()
 
 
 def test_a_database_leaked(operated: Operated) -> None:
@@ -245,9 +242,7 @@ def test_a_database_leaked(operated: Operated) -> None:
     printed = operated.shell(*operated.commands("The database leaked"))
     assert "1 passwords voided" in printed
     assert not operated.accepts(tokens)
-    operated.log_in(expect=400)
-    operated.set_password_by_mail()
-    operated.log_in(CHANGED)
+    operated.must_recover()
 
 
 def test_somebody_is_in_an_account(operated: Operated) -> None:
@@ -257,9 +252,7 @@ def test_somebody_is_in_an_account(operated: Operated) -> None:
     tokens = operated.log_in()
     operated.shell(*operated.commands("A user says that somebody is in the account"))
     assert not operated.accepts(tokens)
-    operated.log_in(expect=400)
-    operated.set_password_by_mail()
-    operated.log_in(CHANGED)
+    operated.must_recover()
 
 
 def test_somebody_is_kept_out(operated: Operated) -> None:

@@ -130,13 +130,13 @@ def add_refusals(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     _without_nullable(components)
     tags = set()
     sets: dict[int, Counter[frozenset[str]]] = defaultdict(Counter)
-    for operation in operations(result):
+    for _path, _method, operation in operations(result):
         for status, names in operation.get(REFUSALS, {}).items():
             sets[status][frozenset(names)] += 1
     usual: dict[int, Any] = {status: it.most_common(1)[0][0] for status, it in sets.items()}
     # These differ too much for one set to stay the most common.
     usual |= {status: OF_ALL[status] for status in (400, 403)}
-    for operation in operations(result):
+    for _path, _method, operation in operations(result):
         tags.update(operation.get("tags", ()))
         responses = operation["responses"]
         for status, names in operation.pop(REFUSALS, {}).items():
@@ -165,10 +165,11 @@ def _without_nullable(schema: Any) -> None:
             _without_nullable(each)
 
 
-def operations(document: dict[str, Any]) -> Iterator[Operation]:
-    """Yield what a document describes, path by path."""
-    for path in document["paths"].values():
-        yield from path.values()
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, Operation]]:
+    """Yield what a document describes, path by path, each with its method in upper case."""
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield path, method.upper(), operation
 
 
 def _error(status: int, names: Iterable[str]) -> dict[str, Any]:
@@ -243,7 +244,7 @@ OF_TYPES: dict[str, Any] = {"string": "text", "integer": 1, "number": 1.5, "bool
 def add_examples(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     """Postprocess the document: a value for each body, made of its schema, where the view gave none."""
     schemas = result["components"]["schemas"]
-    for operation in operations(result):
+    for _path, _method, operation in operations(result):
         bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
         for body in bodies:
             for content in body.get("content", {}).values():

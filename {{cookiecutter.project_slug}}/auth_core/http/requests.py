@@ -14,7 +14,7 @@ from drf_spectacular.generators import SchemaGenerator
 
 from auth_core import policy
 
-from .openapi import UUID
+from .openapi import UUID, operations
 
 IN_HEADERS = policy.TOKEN_DELIVERY != "cookie"
 # What answers bring that later requests send.
@@ -67,7 +67,7 @@ class Folder:
 def folders() -> list[Folder]:
     """Return the walk, and a folder for each tag."""
     document = SchemaGenerator().get_schema(request=None, public=True)
-    found = {it["operationId"]: (path, method, it) for path, method, it in _operations(document)}
+    found = {it["operationId"]: (path, method, it) for path, method, it in operations(document)}
     walk = []
     for name, wanted in _walk():
         steps = [
@@ -93,12 +93,6 @@ def _walk() -> Iterator[tuple[str, list[tuple[str, int]]]]:
     tokens = [*([("token_verify", 200)] if IN_HEADERS else []), ("token_refresh", 200)]
     account = [("reauthenticate", 200), ("user_export", 200), ("session_end_others", 204)]
     yield "3 Log in, refresh, log out", [*login, *tokens, *account, ("logout", 200), ("user", 401)]
-
-
-def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, methods in document["paths"].items():
-        for method, operation in methods.items():
-            yield path, method.upper(), operation
 
 
 def _statuses(operation: dict[str, Any], document: dict[str, Any]) -> dict[int, list[str]]:

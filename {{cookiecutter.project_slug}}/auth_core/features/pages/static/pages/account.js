@@ -1,6 +1,6 @@
 // The account: who it is, where it is logged in, and how it ends. Sections of features wait for the event "account".
 
-import { auth, options, say, textOf } from "./page.js";
+import { auth, onClick, options, say, textOf } from "./page.js";
 
 const state = document.getElementById("state");
 const again = document.getElementById("again");
@@ -36,22 +36,6 @@ export function row(template, values) {
     else if (value !== undefined) part.textContent = value;
   }
   return copy;
-}
-
-// Do what a button stands for, and say beside it what went wrong.
-export function onClick(button, line, job) {
-  button.addEventListener("click", async () => {
-    if (button.ariaBusy === "true") return;
-    button.ariaBusy = "true";
-    say(line, "");
-    try {
-      await job();
-    } catch (error) {
-      say(line, textOf(error), true);
-    } finally {
-      button.ariaBusy = "false";
-    }
-  });
 }
 
 function deviceOf(agent) {

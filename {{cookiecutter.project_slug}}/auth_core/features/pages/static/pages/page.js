@@ -43,6 +43,22 @@ export function textOf(error) {
   return error.status ? error.message : options.texts.unreachable;
 }
 
+// Do what a button stands for, and say in `line` what went wrong, in the words of `why`.
+export function onClick(button, line, job, why = textOf) {
+  button.addEventListener("click", async () => {
+    if (button.ariaBusy === "true") return;
+    button.ariaBusy = "true";
+    say(line, "");
+    try {
+      await job();
+    } catch (error) {
+      say(line, why(error), true);
+    } finally {
+      button.ariaBusy = "false";
+    }
+  });
+}
+
 // Put a refusal where it belongs: beside its fields, or below the form.
 function report(error, form) {
   const text = textOf(error);

@@ -1,7 +1,7 @@
 // The API keys of the account.
 
-import { filled, onClick, row, when } from "./account.js";
-import { auth, say, textOf } from "./page.js";
+import { filled, row, when } from "./account.js";
+import { auth, onClick, say, textOf } from "./page.js";
 
 const list = document.getElementById("api-keys");
 const answer = document.getElementById("api-keys-answer");

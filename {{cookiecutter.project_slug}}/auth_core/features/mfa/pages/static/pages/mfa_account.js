@@ -1,7 +1,7 @@
 // The second factor of the account: set it up, renew the recovery codes, switch it off.
 
-import { filled, onClick, when } from "./account.js";
-import { ask, auth, recently, say, textOf } from "./page.js";
+import { filled, when } from "./account.js";
+import { ask, auth, onClick, recently, say, textOf } from "./page.js";
 
 const part = (name) => document.getElementById(`mfa-${name}`);
 const answer = part("answer");

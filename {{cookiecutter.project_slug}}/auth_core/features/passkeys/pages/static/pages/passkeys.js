@@ -1,6 +1,6 @@
 // The ceremonies of passkeys: each is begun by the server, answered by the browser, and completed by the server.
 
-import { auth, say, textOf } from "./page.js";
+import { auth, onClick, say, textOf } from "./page.js";
 
 // Return what completes a ceremony; `purpose` is "register", "login", "verify" or "reauthenticate".
 export async function proof(purpose, body = {}) {
@@ -17,22 +17,11 @@ function whyNot(error, texts) {
   return error instanceof DOMException ? texts.stopped : textOf(error);
 }
 
-// Do what a button stands for, and say in `line`, which has the words for it, why it could not be done.
+// Like `onClick`; `line` has the words for what a browser refuses.
 export function onPress(button, line, job) {
   if (!globalThis.PublicKeyCredential?.parseRequestOptionsFromJSON) {
     button.disabled = true;
     return say(line, line.dataset.missing, true);
   }
-  button.addEventListener("click", async () => {
-    if (button.ariaBusy === "true") return;
-    button.ariaBusy = "true";
-    say(line, "");
-    try {
-      await job();
-    } catch (error) {
-      say(line, whyNot(error, line.dataset), true);
-    } finally {
-      button.ariaBusy = "false";
-    }
-  });
+  onClick(button, line, job, (error) => whyNot(error, line.dataset));
 }

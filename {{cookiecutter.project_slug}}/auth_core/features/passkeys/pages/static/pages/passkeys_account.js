@@ -1,7 +1,7 @@
 // The passkeys of the account, and one in place of the password where that is asked again.
 
-import { filled, onClick, row, when } from "./account.js";
-import { ask, auth, recently, say, textOf } from "./page.js";
+import { filled, row, when } from "./account.js";
+import { ask, auth, onClick, recently, say, textOf } from "./page.js";
 import { onPress, proof } from "./passkeys.js";
 
 const part = (name) => document.getElementById(`passkey-${name}`);

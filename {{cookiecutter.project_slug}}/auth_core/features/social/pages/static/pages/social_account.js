@@ -1,7 +1,7 @@
 // The providers at which the user may log in.
 
-import { filled, onClick, when } from "./account.js";
-import { auth, recently, say, textOf } from "./page.js";
+import { filled, when } from "./account.js";
+import { auth, onClick, recently, say, textOf } from "./page.js";
 import { leave } from "./social_login.js";
 
 const list = document.getElementById("social");
