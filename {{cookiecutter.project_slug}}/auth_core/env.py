@@ -111,7 +111,7 @@ def database(name: str, value: str) -> dict[str, Any]:
                 "install 'psycopg[binary]', or regenerate with database=postgresql",
             )
         return {
-            "ENGINE": "django.db.backends.postgresql",
+            "ENGINE": "auth_core.postgresql",
             "NAME": path,
             "USER": unquote(url.username or ""),
             "PASSWORD": unquote(url.password or ""),

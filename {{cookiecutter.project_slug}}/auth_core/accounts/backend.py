@@ -1,15 +1,17 @@
 """Checks a name and a password: as many queries and one hash, whether the user exists or not."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import make_password
-from django.db.models import QuerySet
+from django.db.models import CharField, DateTimeField, QuerySet
 from django.http import HttpRequest
 
 from auth_core import policy
-from auth_core.sessions.services import with_login_facts
+from auth_core.compiled import CompiledQuery, Parameter
+from auth_core.sessions.services import login_context, login_facts
 from auth_core.throttling.counters import Refused
 from auth_core.throttling.limits import record_refusal
 from auth_core.throttling.passwords import attempt_login
@@ -21,6 +23,26 @@ def users_named(name: str) -> QuerySet[Any]:
     """Select whom a name means at a login: by address where it has an @, which no user name has."""
     users, field = get_user_model().objects, "email" if "@" in name else "username"
     return users.filter(**{field: name}) if field in policy.LOGIN_WITH else users.none()
+
+
+def _with_facts(field: str) -> QuerySet[Any]:
+    """Select as `users_named` does, for the SQL to be made once."""
+    now = Parameter("now", DateTimeField())
+    facts = login_facts(now, Parameter("network", CharField()), Parameter("agent", CharField()))
+    users = get_user_model()
+    name = Parameter("name", users._meta.get_field(field))
+    return users.objects.filter(**{field: name}).annotate(**facts)
+
+
+QUERIES = {field: CompiledQuery(partial(_with_facts, field)) for field in ("email", "username")}
+
+
+def user_named(name: str, request: HttpRequest | None) -> Any | None:
+    """Return whom a name means at a login, with what `start_session` asks."""
+    field = "email" if "@" in name else "username"
+    if field not in policy.LOGIN_WITH:
+        return None
+    return QUERIES[field].first(name=name, **login_context(request))
 
 
 class AuthenticationBackend(ModelBackend):
@@ -41,7 +63,7 @@ class AuthenticationBackend(ModelBackend):
         name = username or email
         if not name or not password:
             return None
-        user = with_login_facts(users_named(name), request).first()
+        user = user_named(name, request)
         try:
             attempt = attempt_login(request, user, name)
         except Refused as refusal:

@@ -14,6 +14,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet, UUIDField
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
@@ -24,6 +25,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from auth_core.audit.log import Event, pseudonym, record
+from auth_core.compiled import CompiledQuery, Parameter
 from auth_core.http.schema import Detail, codes
 from auth_core.http.views import PublicEndpoint
 from auth_core.mail import outbox
@@ -54,12 +56,20 @@ class ResetTokenGenerator(PasswordResetTokenGenerator):
 token_generator = ResetTokenGenerator()
 
 
+def _active_for_update() -> QuerySet[Any]:
+    users = get_user_model().objects.select_for_update()
+    return users.filter(pk=Parameter("pk", UUIDField()), is_active=True)
+
+
+_locked = CompiledQuery(_active_for_update)
+
+
 def locked_user(pk: Any) -> Any | None:
     """Lock an active user's row until the transaction ends; what recovers an account takes turns.
 
     Taken after a nonce and before sessions, always in this order, so that nobody waits in a circle.
     """
-    return get_user_model().objects.select_for_update().filter(pk=pk, is_active=True).first()
+    return _locked.first(pk=pk)
 
 
 def settle_address(user: Any) -> EmailAddress:

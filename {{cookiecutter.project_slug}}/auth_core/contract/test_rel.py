@@ -337,3 +337,34 @@ def test_a_breaking_migration_is_found() -> None:
     ]
     assert all(breaks_the_old_version("app", it, state) for it in breaking)
     assert not any(breaks_the_old_version("app", it, state) for it in harmless)
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_in_use_is_looked_at_without_a_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    """REL-01: what the server has ended is noticed at once, what was quiet for long is asked."""
+    from django.db.backends.postgresql.base import DatabaseWrapper
+
+    asked: list[Any] = []
+    is_usable = DatabaseWrapper.is_usable
+
+    def ask(wrapper: Any) -> bool:
+        asked.append(wrapper)
+        return is_usable(wrapper)
+
+    monkeypatch.setattr(DatabaseWrapper, "is_usable", ask)
+    other = connection.copy()
+    other.ensure_connection()
+    try:
+        assert other.is_usable()  # the first time it is asked
+        assert other.is_usable()
+        assert len(asked) == 1
+        monkeypatch.setattr(other, "looked_at", float("-inf"))
+        assert other.is_usable()
+        assert len(asked) == 2
+        with connection.cursor() as cursor:
+            pid = other.connection.info.backend_pid
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        assert not other.is_usable()
+    finally:
+        other.close()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from time import monotonic
 from typing import Any
 from unittest.mock import patch
 from uuid import uuid4
@@ -42,11 +43,6 @@ from auth_core.testing import (
     link_secrets,
 )
 from config.urls import urlpatterns as project_urlpatterns
-
-NOT_APPLICABLE: dict[str, str] = {
-    "REV-18": "there is no cache of revocations: every request reads the session row (REV-12, REV-17), "
-    "so nothing is ever stale, and without the database the answer is 503",
-}
 
 pytestmark = pytest.mark.django_db
 
@@ -609,6 +605,72 @@ def at_most(number: int) -> Iterator[None]:
         yield
     queries = [query["sql"] for query in captured if not query["sql"].startswith(control)]
     assert 0 < len(queries) <= number, "\n".join(queries)
+
+
+def elsewhere(sql: str, *values: Any) -> None:
+    """Change rows as another process would: nothing in this one is told."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+
+
+END = "UPDATE auth_sessions_authsession SET revoked_at = created_at"
+RENAME = "UPDATE users_user SET first_name = %s"
+
+
+@pytest.mark.inside
+def test_nothing_is_remembered_unless_asked_for(account: Account) -> None:
+    """REV-18: by default what another process has ended is dead with the next request."""
+    assert settings.SESSION_LIVENESS_CACHE_SECONDS == 0
+    client = account.log_in()
+    assert client.is_alive
+    elsewhere(END)
+    assert is_dead(client)
+
+
+@pytest.mark.inside
+def test_a_remembered_session_reads_for_seconds_and_no_more(
+    account: Account, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """REV-18: what another process has ended may read for SESSION_LIVENESS_CACHE_SECONDS, and do nothing else."""
+    settings.SESSION_LIVENESS_CACHE_SECONDS = 5
+    now = monotonic()
+    monkeypatch.setattr("auth_core.sessions.lookup.monotonic", lambda: now)
+    client, other = account.log_in(), account.log_in()
+    assert client.is_alive
+    assert other.is_alive
+    elsewhere(END)
+    with CaptureQueriesContext(connection) as captured:
+        assert client.is_alive
+    assert len(captured) == 0
+    # What writes is not answered from memory, nor is a refresh, nor who asks whether a token is valid.
+    assert client.patch("rest_user_details", {"first_name": "x"}).status == 401
+    assert client.post("token_verify", {"token": client.access}).status == 401
+    assert client.send_refresh().status == 401
+    now += 4.9
+    assert other.is_alive
+    now += 0.2
+    assert is_dead(client)
+    assert is_dead(other)
+
+
+@pytest.mark.inside
+@real_transactions
+def test_what_this_process_changes_is_never_stale(account: Account, settings: Any) -> None:
+    """REV-18: with the cache, too, whatever this process ends or changes shows at once."""
+    settings.SESSION_LIVENESS_CACHE_SECONDS = 300
+    client, other, third = account.log_in(), account.log_in(), account.log_in()
+    assert all(it.is_alive for it in (client, other, third))
+    assert client.patch("rest_user_details", {"first_name": "Ada"}).status == 200
+    assert client.get("rest_user_details").body["first_name"] == "Ada"
+    elsewhere(RENAME, "Grace")
+    assert client.get("rest_user_details").body["first_name"] == "Ada"  # remembered
+    assert other.post("rest_logout").status == 200
+    assert not other.is_alive
+    assert change_password(client).status == 200
+    assert not third.is_alive
+    assert client.is_alive
+    type(account.user).objects.filter(pk=account.user.pk).update(is_active=False)
+    assert not client.is_alive
 
 
 @pytest.mark.inside

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
@@ -18,7 +19,7 @@ class SessionTokenAuthentication(JWTAuthentication):
         token = self.header_token(request)
         if token is None:
             return None
-        session = live_session(token)
+        session = live_session(token, reads=request.method in SAFE_METHODS)
         restrict(session, request)
         return session.user, session
 

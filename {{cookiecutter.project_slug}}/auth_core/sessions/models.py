@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -26,13 +27,21 @@ class Delivery(models.TextChoices):
 
 
 class AuthSessionQuerySet(models.QuerySet["AuthSession"]):
-    def live(self) -> "AuthSessionQuerySet":
-        now = timezone.now()
+    def live(self, now: Any = None) -> "AuthSessionQuerySet":
+        now = now or timezone.now()
         return self.filter(revoked_at=None, idle_expires_at__gt=now, absolute_expires_at__gt=now)
 
     def end(self, reason: RevocationReason) -> int:
         """Revoke those that live; return how many."""
         return self.filter(revoked_at=None).update(revoked_at=timezone.now(), revoked_reason=reason)
+
+    def update(self, **values: Any) -> int:
+        """Change many: no signal tells of that."""
+        from .lookup import forget  # which imports this module
+
+        changed = super().update(**values)
+        forget()
+        return changed
 
 
 class AuthSession(models.Model):

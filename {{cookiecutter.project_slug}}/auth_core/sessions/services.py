@@ -25,6 +25,7 @@ from auth_core.audit.log import Event, context_of, note, pseudonym, record
 from auth_core.mail import outbox
 from auth_core.throttling.limits import count_use, network_of
 
+from . import lookup
 from .delivery import delivery
 from .models import AuthSession, Delivery, RevocationReason
 from .tokens import AccessToken, RefreshToken, SessionToken
@@ -76,18 +77,28 @@ def with_login_facts(users: QuerySet[Any], request: HttpRequest | None) -> Query
 
     The user is known where a session was, as far back as they are kept, that no thief was found in.
     """
+    return users.annotate(**login_facts(**login_context(request)))
+
+
+def login_context(request: HttpRequest | None) -> dict[str, Any]:
+    """Return what `login_facts` compares with: when and from where a login comes."""
+    agent = context_of(request)["user_agent"] if request else ""
+    return {"now": timezone.now(), "network": network_of(request), "agent": agent}
+
+
+def login_facts(now: Any, network: Any, agent: Any) -> dict[str, Any]:
+    """Name the annotations of `with_login_facts`; the arguments are values or expressions."""
     verified = EmailAddress.objects.filter(user=OuterRef("pk"), verified=True)
     sessions = AuthSession.objects.filter(user=OuterRef("pk"))
-    live = sessions.live().order_by().values("user")
+    live = sessions.live(now).order_by().values("user")
     sound = sessions.exclude(revoked_reason=RevocationReason.REUSE)
-    agent = context_of(request)["user_agent"] if request else ""
-    return users.annotate(
-        has_verified_email=Exists(verified),
-        live_sessions=Coalesce(Subquery(live.annotate(count=Count("pk")).values("count")), 0),
-        has_sessions=Exists(sessions),
-        known_network=Exists(sound.filter(network=network_of(request))),
-        known_agent=Exists(sound.filter(user_agent=agent)),
-    )
+    return {
+        "has_verified_email": Exists(verified),
+        "live_sessions": Coalesce(Subquery(live.annotate(count=Count("pk")).values("count")), 0),
+        "has_sessions": Exists(sessions),
+        "known_network": Exists(sound.filter(network=network)),
+        "known_agent": Exists(sound.filter(user_agent=agent)),
+    }
 
 
 class StepNeeded(PermissionDenied):
@@ -220,18 +231,18 @@ def _decode(token_class: type[AnyToken], token: str | bytes) -> AnyToken:
         raise refusal("token_not_valid") from error
 
 
-def live_session(token: str | bytes, arrived_by: Delivery = Delivery.HEADER) -> AuthSession:
+def live_session(
+    token: str | bytes, arrived_by: Delivery = Delivery.HEADER, *, reads: bool = False
+) -> AuthSession:
     """Return the session of an access token, its user loaded: one query.
+
+    For a request that only `reads`, SESSION_LIVENESS_CACHE_SECONDS may save that.
 
     Raises AuthenticationFailed with the code token_not_valid, token_expired, session_revoked or
     session_expired.
     """
     claims = _decode(AccessToken, token)
-    session = (
-        AuthSession.objects.select_related("user")
-        .filter(pk=claims["sid"], user_id=claims["sub"], delivery=arrived_by)
-        .first()
-    )
+    session = lookup.find(claims["sid"], claims["sub"], arrived_by, reads=reads)
     death = "session_revoked" if session is None else _death(session, timezone.now())
     if session is None or death:
         raise refusal(death or "session_revoked")
@@ -264,13 +275,7 @@ def rotate(token: str, request: HttpRequest, arrived_by: Delivery = Delivery.HEA
     count_use("refresh", request, key=claims["sid"])
     now = timezone.now()
     with transaction.atomic():
-        # The user is read after the lock is held: joined, a password change that was waited for
-        # would show the new session beside the old password (PostgreSQL, READ COMMITTED).
-        session = (
-            AuthSession.objects.select_for_update()
-            .filter(pk=claims["sid"], user_id=claims["sub"], delivery=arrived_by)
-            .first()
-        )
+        session = lookup.lock(claims["sid"], claims["sub"], arrived_by)
         code = "session_revoked" if session is None else _death(session, now)
         if session is not None and code is None:
             code = _advance(session, generation, now, request)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
 from auth_core.sessions.authentication import SessionTokenAuthentication
@@ -22,7 +23,8 @@ class CookieAuthentication(SessionTokenAuthentication):
         in_cookie = read_cookie(request, "access")
         if in_cookie is None:
             return None
-        session = live_session(in_cookie, Delivery.COOKIE)
+        reads = request.method in SAFE_METHODS
+        session = live_session(in_cookie, Delivery.COOKIE, reads=reads)
         csrf.require_proof(request, str(session.pk))
         restrict(session, request)
         return session.user, session

@@ -1,0 +1,69 @@
+"""Queries whose SQL is made once: for the few that every request or login needs.
+
+Django takes longer to make the SQL of a query with joins or subqueries than PostgreSQL to answer it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.db import connection
+from django.db.models import Expression, QuerySet
+
+
+class Parameter(Expression):
+    """Stands in a query for a value that differs from use to use, of a field's type."""
+
+    def __init__(self, name: str, field: Any) -> None:
+        super().__init__(output_field=field)
+        self.name = name
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        return "%s", [self]
+
+    def prepared(self, values: dict[str, Any]) -> Any:
+        return self.output_field.get_db_prep_value(values[self.name], connection)
+
+
+class CompiledQuery:
+    """A query of one row at the most, with Parameters in it; built when first asked."""
+
+    def __init__(self, build: Callable[[], QuerySet[Any]]) -> None:
+        self._build = build
+        self._compiled: tuple[Any, str, Sequence[Any]] | None = None
+
+    def first(self, **values: Any) -> Any:
+        """Ask the query with the parameters' values; return the object, or None."""
+        row = self.row(**values)
+        return None if row is None else self.instance(row)
+
+    def row(self, **values: Any) -> Any:
+        """Ask the query with the parameters' values; return the row, as `instance` reads it, or None."""
+        if self._compiled is None:
+            # An order would cost time, and one row needs none.
+            compiler: Any = self._build().order_by().query.get_compiler(connection=connection)
+            sql, parameters = compiler.as_sql()
+            self._compiled = compiler, sql, parameters
+        compiler, sql, parameters = self._compiled
+        filled = [it.prepared(values) if isinstance(it, Parameter) else it for it in parameters]
+        with connection.cursor() as cursor:
+            cursor.execute(sql, filled)
+            found = cursor.fetchall()
+        return next(iter(compiler.results_iter(results=[found])), None)
+
+    def instance(self, row: Any) -> Any:
+        """Make new objects of a row: the model's, with its annotations and what was selected with it."""
+        assert self._compiled is not None  # noqa: S101 - a row was asked for
+        compiler = self._compiled[0]
+        made = _made(compiler.klass_info, compiler.select, row)
+        for name, column in compiler.annotation_col_map.items():
+            setattr(made, name, row[column])
+        return made
+
+
+def _made(info: dict[str, Any], select: Sequence[Any], row: Any) -> Any:
+    columns = info["select_fields"]
+    names = [select[column][0].target.attname for column in columns]
+    made = info["model"].from_db(connection.alias, names, [row[column] for column in columns])
+    for related in info.get("related_klass_infos", ()):
+        related["local_setter"](made, _made(related, select, row))
+    return made
