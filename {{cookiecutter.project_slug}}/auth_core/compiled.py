@@ -29,7 +29,8 @@ class CompiledQuery:
 
     def __init__(self, build: Callable[[], QuerySet[Any]]) -> None:
         self._build = build
-        self._compiled: tuple[Any, str, Sequence[Any]] | None = None
+        # The compiler, the SQL and its parameters, once it was asked.
+        self._compiled: Any = None
 
     def first(self, **values: Any) -> Any:
         """Ask the query with the parameters' values; return the object, or None."""
@@ -52,7 +53,6 @@ class CompiledQuery:
 
     def instance(self, row: Any) -> Any:
         """Make new objects of a row: the model's, with its annotations and what was selected with it."""
-        assert self._compiled is not None  # noqa: S101 - a row was asked for
         compiler = self._compiled[0]
         made = _made(compiler.klass_info, compiler.select, row)
         for name, column in compiler.annotation_col_map.items():
