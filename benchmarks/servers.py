@@ -30,7 +30,11 @@ DATABASE_URL: Final = os.environ.get(
     "DATABASE_URL_FOR_TESTS", "postgresql://postgres@127.0.0.1:5432/postgres"
 )
 OURS: Final = "ours"
-GUNICORN: Final = ("-m", "gunicorn", "--bind", "127.0.0.1:{port}")
+# A kept connection stays with the worker that took it; of the 16 that wrk opens at once one of two
+# workers would now and then take all.
+GUNICORN: Final = (
+    "-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--worker-connections", "9",
+)  # fmt: skip
 DJANGO: Final = (
     *GUNICORN, "--config", str(PEERS / "common" / "gunicorn.conf.py"),
     "django.core.wsgi:get_wsgi_application()",

@@ -4,9 +4,10 @@ Django takes longer to make the SQL of a query with joins or subqueries than Pos
 """
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
-from django.db import connection
+from django.db import connections
 from django.db.models import Expression, QuerySet
 
 
@@ -20,17 +21,20 @@ class Parameter(Expression):
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
         return "%s", [self]
 
-    def prepared(self, values: dict[str, Any]) -> Any:
-        return self.output_field.get_db_prep_value(values[self.name], connection)
-
 
 class CompiledQuery:
     """A query of one row at the most, with Parameters in it; built when first asked."""
 
     def __init__(self, build: Callable[[], QuerySet[Any]]) -> None:
         self._build = build
-        # The compiler, the SQL and its parameters, once it was asked.
-        self._compiled: Any = None
+
+    @cached_property
+    def _compiled(self) -> tuple[Any, str, Sequence[Any], Any]:
+        # An order would cost time, and one row needs none.
+        queryset = self._build().order_by()
+        compiler: Any = queryset.query.get_compiler(using=queryset.db)
+        sql, parameters = compiler.as_sql()
+        return compiler, sql, parameters, compiler.get_converters([it[0] for it in compiler.select])
 
     def first(self, **values: Any) -> Any:
         """Ask the query with the parameters' values; return the object, or None."""
@@ -39,31 +43,31 @@ class CompiledQuery:
 
     def row(self, **values: Any) -> Any:
         """Ask the query with the parameters' values; return the row, as `instance` reads it, or None."""
-        if self._compiled is None:
-            # An order would cost time, and one row needs none.
-            compiler: Any = self._build().order_by().query.get_compiler(connection=connection)
-            sql, parameters = compiler.as_sql()
-            self._compiled = compiler, sql, parameters
-        compiler, sql, parameters = self._compiled
-        filled = [it.prepared(values) if isinstance(it, Parameter) else it for it in parameters]
+        compiler, sql, parameters, converters = self._compiled
+        connection = connections[compiler.using]
+        filled = [
+            it.output_field.get_db_prep_value(values[it.name], connection)
+            if isinstance(it, Parameter)
+            else it
+            for it in parameters
+        ]
         with connection.cursor() as cursor:
             cursor.execute(sql, filled)
-            found = cursor.fetchall()
-        return next(iter(compiler.results_iter(results=[found])), None)
+            return next(iter(compiler.apply_converters(cursor.fetchall(), converters)), None)
 
     def instance(self, row: Any) -> Any:
         """Make new objects of a row: the model's, with its annotations and what was selected with it."""
         compiler = self._compiled[0]
-        made = _made(compiler.klass_info, compiler.select, row)
+        made = _made(compiler.using, compiler.klass_info, compiler.select, row)
         for name, column in compiler.annotation_col_map.items():
             setattr(made, name, row[column])
         return made
 
 
-def _made(info: dict[str, Any], select: Sequence[Any], row: Any) -> Any:
+def _made(alias: str, info: dict[str, Any], select: Sequence[Any], row: Any) -> Any:
     columns = info["select_fields"]
     names = [select[column][0].target.attname for column in columns]
-    made = info["model"].from_db(connection.alias, names, [row[column] for column in columns])
+    made = info["model"].from_db(alias, names, [row[column] for column in columns])
     for related in info.get("related_klass_infos", ()):
-        related["local_setter"](made, _made(related, select, row))
+        related["local_setter"](made, _made(alias, related, select, row))
     return made

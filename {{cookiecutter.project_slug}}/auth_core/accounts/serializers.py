@@ -8,6 +8,7 @@ from dj_rest_auth import serializers as base
 from dj_rest_auth.registration import serializers as registration
 from django.contrib.auth import authenticate, get_user_model
 from django.db import DatabaseError, IntegrityError, transaction
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.exceptions import Throttled
@@ -153,6 +154,9 @@ class RegisterSerializer(registration.RegisterSerializer):
         return self.user
 
 
+_standard_fields: dict[tuple[Any, ...], tuple[Any, dict[str, Any]]] = {}
+
+
 class UserDetailsSerializer(base.UserDetailsSerializer):
     """{"pk", "username", "email", "first_name", "last_name"}; what one logs in with is read-only."""
 
@@ -168,6 +172,14 @@ class UserDetailsSerializer(base.UserDetailsSerializer):
         read_only_fields = ("pk", *(("username",) if HAS_USERNAMES else ()), "email")
         # The base would ask for the name, which is only read.
         extra_kwargs: dict[str, Any] = {}
+
+    def build_standard_field(self, field_name: str, model_field: Any) -> tuple[Any, dict[str, Any]]:
+        """Read a field off the model once for each language: with every request it would take longest."""
+        key = type(self), field_name, model_field, get_language()
+        if key not in _standard_fields:
+            _standard_fields[key] = super().build_standard_field(field_name, model_field)
+        field_class, options = _standard_fields[key]
+        return field_class, options.copy()
 
     def update(self, instance: Any, validated_data: dict[str, Any]) -> Any:
         """Write the given fields only: the rest of the row may have changed meanwhile."""

@@ -54,6 +54,14 @@ def _unambiguous(members: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(members)
 
 
+def _read_object(part: str) -> dict[str, Any]:
+    """Read a part of a token before its signature is checked."""
+    read = json.loads(decode(part), object_pairs_hook=_unambiguous)
+    if not isinstance(read, dict):
+        raise ValueError("not a JSON object")
+    return read
+
+
 def _is_generation(value: object) -> bool:
     return type(value) is int and 0 <= value < LATEST_TIME
 
@@ -90,7 +98,7 @@ class KeyRingBackend(TokenBackend):
         text = token.decode() if isinstance(token, bytes) else token
         if len(text) > MAX_TOKEN_LENGTH or not COMPACT.fullmatch(text):
             raise jwt.DecodeError("too long or malformed")
-        header = jwt.get_unverified_header(text)
+        header, _claims = map(_read_object, text.split(".")[:2])
         key = key_ring().find(header.get("kid"))
         if key is None or header.get("typ") != self.typ:
             raise jwt.InvalidTokenError("unknown key or type")
@@ -103,8 +111,6 @@ class KeyRingBackend(TokenBackend):
             leeway=self.get_leeway(),
             options={"require": ["iss", "aud", *self.claims]},
         )
-        for part in text.split(".")[:2]:
-            json.loads(decode(part), object_pairs_hook=_unambiguous)
         sound = all(check(payload[claim]) for claim, check in self.claims.items())
         # Optional (RFC 7519, 4.1.5), but a time where it stands.
         if not sound or not _is_time(payload.get("nbf", payload["iat"])):
