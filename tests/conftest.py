@@ -5,10 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
@@ -22,9 +24,24 @@ from tests.project import ROOT, Bake, BakedProject, environment, run
 from tests.variants import command_of
 
 REQUIRE_SERVICES = os.environ.get("REQUIRE_SERVICES") == "1"
+MEMORY_BYTES = 4 * 2**30
 CLIENTS = ROOT / "tests" / "clients"
 # What the running test has rendered by itself.
 baked: list[BakedProject] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Write projects to memory where a machine has it to spare: files take a third of the time."""
+    memory = Path("/dev/shm")  # noqa: S108 - it is a place for such files
+    if "TMPDIR" in os.environ or not memory.is_dir():
+        return
+    mounted = os.statvfs(memory)
+    is_roomy = mounted.f_bavail * mounted.f_frsize >= MEMORY_BYTES
+    if is_roomy and not mounted.f_flag & os.ST_NOEXEC:
+        # Workers inherit it; cookiecutter and others leave files behind.
+        folder = tempfile.mkdtemp(prefix="template-tests-", dir=memory)
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
+        config.add_cleanup(partial(shutil.rmtree, folder, ignore_errors=True))
 
 
 @pytest.hookimpl(wrapper=True)

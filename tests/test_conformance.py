@@ -8,21 +8,20 @@ import pytest
 from tests.project import Answers, Bake
 from tests.variants import ROWS
 
+OTHERS: list[Answers] = [
+    {"token_delivery": "both"},
+    {"breached_passwords": False},
+    {"mfa": "none"},
+    {"mfa": "totp_and_passkeys"},
+    {"social_providers": "google"},
+    {"api_keys": True},
+    {"login_by_code": True},
+    {"container": True, "database": "postgresql"},
+]
+
 
 @pytest.mark.parametrize(
-    "answers",
-    [
-        {},
-        {"token_delivery": "both"},
-        {"breached_passwords": False},
-        {"mfa": "none"},
-        {"mfa": "totp_and_passkeys"},
-        {"social_providers": "google"},
-        {"api_keys": True},
-        {"login_by_code": True},
-        {"container": True, "database": "postgresql"},
-    ],
-    ids=str,
+    "answers", [{}, *(pytest.param(it, marks=pytest.mark.slow) for it in OTHERS)], ids=str
 )
 def test_the_table_is_what_the_tests_claim(bake: Bake, answers: dict[str, Any]) -> None:
     project = bake(**answers)

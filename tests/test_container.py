@@ -35,8 +35,13 @@ PROXIED = {
     scope="module",
     params=[
         {},
-        {"project_slug": "shop_api2", "frontend_url": "https://app.example.com"},
-        {"email_provider": "file", "email_verification": "none", "mfa": "none"},
+        *(
+            pytest.param(answers, marks=pytest.mark.slow)
+            for answers in (
+                {"project_slug": "shop_api2", "frontend_url": "https://app.example.com"},
+                {"email_provider": "file", "email_verification": "none", "mfa": "none"},
+            )
+        ),
     ],
     ids=str,
 )
@@ -115,6 +120,7 @@ def every_image(project: BakedProject) -> str:
     return project.read("Dockerfile") + project.read("compose.yaml")
 
 
+@pytest.mark.slow
 def test_make_image_and_up_say_what_they_do(
     project: BakedProject, home: Path, tmp_path: Path
 ) -> None:

@@ -455,7 +455,16 @@ def test_names_of_every_kind_survive(story: Story) -> None:
     assert story.read(name) == "ours\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGKILL,
+        *(
+            pytest.param(n, marks=pytest.mark.slow)
+            for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        ),
+    ],
+)
 def test_the_last_step_goes_on_to_its_end(number: int, story: Story, tmp_path: Path) -> None:
     """Also to the marks of the conflicts, without which the markers could be committed."""
     story.start()

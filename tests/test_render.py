@@ -9,7 +9,7 @@ import time
 import tomllib
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatch
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from tests.project import (
     Bake,
     BakedProject,
 )
-from tests.variants import VARIANTS
+from tests.variants import ROWS, VARIANTS
 
 OPTIONAL: dict[str, dict[str, list[Any]]] = COOKIECUTTER["_optional"]
 STAMPED = {".cruft.json", ".template/manifest.json"}
@@ -80,7 +80,16 @@ def variant(bake: Bake) -> Variant:
     return cache(lambda name: bake(**VARIANTS[name]))
 
 
-@pytest.fixture(scope="module", params=VARIANTS)
+# For a quick answer every second row will do.
+LATER = {row.name for row in ROWS[1::2]}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=[pytest.mark.slow] if name in LATER else []) for name in VARIANTS
+    ],
+)
 def project(request: pytest.FixtureRequest, variant: Variant) -> BakedProject:
     return variant(request.param)
 
@@ -130,14 +139,19 @@ def test_exactly_the_chosen_files_are_there(project: BakedProject, template: Pat
 
 
 def test_nothing_that_was_not_chosen_is_named(project: BakedProject) -> None:
-    for path in not_chosen(project.answers):
-        # Not the end of another name: .github is a folder, providers.github a module.
-        paths = (path, path.replace("/", "."))
-        name = re.compile("|".join(rf"(?<!\w){re.escape(p)}\b" for p in paths))
-        naming = {file for file, text in project.texts() if name.search(text)}
-        # The lock records the table of what is optional, as it does the answers; the check looks
-        # into folders that a team may have made itself.
-        assert naming - {".template/check.py"} == {".cruft.json"}
+    absent = not_chosen(project.answers)
+    names = {name for path in absent for name in (path, path.replace("/", "."))}
+    naming = {file: set(filter(partial(stands_in, text), names)) for file, text in project.texts()}
+    # The lock records the table of what is optional, as it does the answers; the check looks
+    # into folders that a team may have made itself.
+    recorded, _ = naming.pop(".cruft.json"), naming.pop(".template/check.py")
+    assert recorded >= set(absent)
+    assert {file: names for file, names in naming.items() if names} == {}
+
+
+def stands_in(text: str, name: str) -> bool:
+    """Not as the end of another name: .github is a folder, providers.github a module."""
+    return name in text and bool(re.search(rf"(?<!\w){re.escape(name)}\b", text))
 
 
 def test_an_answer_leaves_its_traces_and_no_others(project: BakedProject) -> None:
@@ -176,12 +190,18 @@ def test_no_template_tag_is_left(project: BakedProject) -> None:
 
 def test_every_file_parses(project: BakedProject) -> None:
     for name, text in project.texts():
-        if name.endswith(".py"):
-            compile(text, name, "exec", dont_inherit=True)
-        elif name.endswith(".json"):
-            json.loads(text)
+        parse(name, text)
         assert "\r" not in text, name
         assert text == "" or text.endswith("\n"), name
+
+
+@cache
+def parse(name: str, text: str) -> None:
+    """Most files are the same in all variants."""
+    if name.endswith(".py"):
+        compile(text, name, "exec", dont_inherit=True)
+    elif name.endswith(".json"):
+        json.loads(text)
 
 
 def test_the_answers_arrive_whole(project: BakedProject) -> None:
@@ -236,6 +256,7 @@ def test_the_template_itself_checks_out_on_windows(template: Path) -> None:
         assert not re.search(r'[<>:"\\|?*]', name), name
 
 
+@pytest.mark.slow
 def test_migrations_are_the_same_everywhere(variant: Variant) -> None:
     """Else one answer could not be changed for another in a project that has a database."""
     found: dict[str, dict[str, list[str]]] = {}
@@ -250,6 +271,7 @@ def test_migrations_are_the_same_everywhere(variant: Variant) -> None:
     assert {len(v) for each in found.values() for v in each.values()} == {len(VARIANTS)}
 
 
+@pytest.mark.slow
 def test_owned_files_differ_in_the_policy_alone(variant: Variant) -> None:
     """Changing an answer is a change of policy.py: every other owned file is the same anywhere."""
     hashes: dict[str, set[str]] = {}
