@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import secrets
 import shutil
 import signal
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Final
@@ -331,10 +333,10 @@ def statement(python: Path, url: str, text: str) -> str:
 
 
 @contextmanager
-def prepared(peer: Peer) -> Iterator[Server]:
+def prepared(peer: Peer, suffix: str = "") -> Iterator[Server]:
     """Install a peer and make its database, which is dropped in the end."""
     python = installed(peer)
-    name = f"benchmark_{peer.name}_{os.getpid()}"
+    name = f"benchmark_{peer.name}{suffix}_{os.getpid()}"
     statement(python, DATABASE_URL, f'CREATE DATABASE "{name}"')
     url = urlsplit(DATABASE_URL)._replace(path=f"/{name}").geturl()
     folders = f"{peer.folder}{os.pathsep}{PEERS / 'common'}"
@@ -394,3 +396,22 @@ def load(server: Server, request: Request, seconds: float, **options: Any) -> Ma
     if figures["refused"] + figures["broken"] > tolerated:
         raise SystemExit(f"{server.peer.name}: {request.target} was refused too often: {figures}")
     return figures
+
+
+def machine(python: Path) -> str:
+    """Name the machine and the versions, and how busy it was: other work shows in every figure."""
+    version = statement(python, DATABASE_URL, "SHOW server_version")
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({platform.machine()}), "
+        f"{platform.system()} {platform.release()}, Python {platform.python_version()}, "
+        f"PostgreSQL {version.split()[0]}, load average {os.getloadavg()[2]:.1f} (of "
+        "the benchmark itself about 2; what is beyond was other work)"
+    )
+
+
+def write_between(begin: str, end: str, report: str, document: Path) -> None:
+    """Put a report between two lines of a document, which is made where there is none."""
+    text = document.read_text("utf-8") if document.exists() else f"{begin}\n{end}\n"
+    before, _, rest = text.partition(begin)
+    after = rest.partition(end)[2]
+    document.write_text(f"{before}{begin}\n\n{report}\n\n{end}{after}", "utf-8")

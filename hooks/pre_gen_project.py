@@ -50,8 +50,8 @@ DEPENDENCIES: Final = set(
     django_stubs django_stubs_ext django_tasks django_tasks_db djangorestframework
     djangorestframework_simplejwt djangorestframework_stubs drf_spectacular
     drf_spectacular_sidecar environ fido2 gunicorn httpx jwt mypy oidc_provider_mock psycopg
-    psycopg_binary pwned_passwords_django pyjwt pytest pytest_django pytest_xdist qrcode
-    redis rest_framework rest_framework_simplejwt ruff schemathesis time_machine
+    prometheus_client psycopg_binary pwned_passwords_django pyjwt pytest pytest_django
+    pytest_xdist qrcode redis rest_framework rest_framework_simplejwt ruff schemathesis time_machine
     urllib3 uv whitenoise
     """.split()
 )

@@ -40,6 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if is_roomy and not mounted.f_flag & os.ST_NOEXEC:
         # Workers inherit it; cookiecutter and others leave files behind.
         folder = tempfile.mkdtemp(prefix="template-tests-", dir=memory)
+        # A test's PostgreSQL, which refuses to run as root, has to pass.
+        Path(folder).chmod(0o711)
         os.environ["TMPDIR"] = tempfile.tempdir = folder
         config.add_cleanup(partial(shutil.rmtree, folder, ignore_errors=True))
 

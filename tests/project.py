@@ -178,6 +178,7 @@ def environment(bake: Bake, python: str, django: str) -> Path:
             email_provider=provider,
             social_providers="google",
             mfa="totp_and_passkeys",
+            metrics=True,
         )
         for provider in ("postmark", "mailgun")
     ]

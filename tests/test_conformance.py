@@ -16,6 +16,7 @@ OTHERS: list[Answers] = [
     {"social_providers": "google"},
     {"api_keys": True},
     {"login_by_code": True},
+    {"metrics": True},
     {"container": True, "database": "postgresql"},
 ]
 

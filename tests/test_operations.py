@@ -24,6 +24,7 @@ VARIANTS: dict[str, Answers] = {
         "signing_algorithm": "EdDSA",
         "api_keys": True,
         "social_providers": "google",
+        "metrics": True,
     },
 }
 PRODUCTION = {
@@ -76,7 +77,7 @@ class Operated:
         script = re.sub(
             r"^manage\.py ", f"{self.python} manage.py ", "\n".join(lines), flags=re.MULTILINE
         )
-        script = script.replace(".venv/bin/python", self.python)
+        script = script.replace(".venv/bin", str(self.home / "bin"))
         return self.project.run("bash", "-euc", script, variables=self.variables).stdout
 
     def set(self, name: str, value: str) -> None:
@@ -161,6 +162,22 @@ def test_no_block_is_forgotten(bake: Bake) -> None:
             title, _, text = section.partition("\n")
             named = re.findall(rf'commands\("{title}"(?:, (\d))?\)', source)
             assert {int(it or 0) for it in named} == set(range(text.count("```sh"))), title
+
+
+@pytest.mark.parametrize("operated", [VARIANTS["postgresql"]], indirect=True)
+def test_metrics_are_served(operated: Operated) -> None:
+    serve, ask = (
+        line.replace("9100", port)
+        for port in [str(free_port())]
+        for line in operated.commands("Metrics")
+    )
+    operated.variables["PORT"] = str(free_port())
+    printed = operated.shell(
+        f"{serve} > gunicorn.log & server=$!",
+        f"until {ask} --silent --output metrics.txt; do sleep 0.1; done",
+        "kill -INT $server; wait $server; cat metrics.txt",
+    )
+    assert "auth_mail_waiting 0.0" in printed
 
 
 def test_a_release_is_deployed(operated: Operated) -> None:

@@ -56,6 +56,9 @@ TRACES: dict[str, dict[str, list[Any]]] = {
     ".gitlab-ci.yml": {"ci": ["gitlab"]},
     "dockerfile": {"container": [True]},
     "kubernetes": {"container": [True]},
+    "prometheus": {"metrics": [True]},
+    "metrics_address": {"metrics": [True]},
+    "monitoring/": {"metrics": [True]},
     "postgres_password=": {"container": [True]},
     "template_update_token": {"ci": ["github", "gitlab"]},
 }

@@ -32,6 +32,20 @@ logger_class = "auth_core.http.access_log.AccessLog"
 accesslog = "-"
 
 
+def on_starting(server: Any) -> None:
+    from auth_core import features
+
+    for feature in features.modules("serving"):
+        feature.begin(server)
+
+
+def on_exit(server: Any) -> None:
+    from auth_core import features
+
+    for feature in features.modules("serving"):
+        feature.end(server)
+
+
 def when_ready(server: Any) -> None:
     bound_stalls(server)
     drain_before_stop()

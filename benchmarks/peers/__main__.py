@@ -5,28 +5,25 @@ PostgreSQL, lets wrk ask them in turns, and writes a table (Markdown) and a char
 """
 
 import argparse
-import os
-import platform
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
 from benchmarks.chart import chart
 from benchmarks.servers import (
     CACHE,
-    DATABASE_URL,
     EVERY_PEER,
     ROOT,
     Peer,
     Request,
     Server,
     load,
+    machine,
     prepared,
     render,
-    statement,
+    write_between,
 )
 
 STOCK = "stock"
@@ -178,17 +175,6 @@ def table(run: Run) -> Iterator[str]:
         yield f"| {server.peer.label} | {row} |"
 
 
-def machine(run: Run) -> str:
-    """Name the machine and the versions, and how busy it was: other work shows in every figure."""
-    version = statement(run.servers[0].python, DATABASE_URL, "SHOW server_version")
-    return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({platform.machine()}), "
-        f"{platform.system()} {platform.release()}, Python {platform.python_version()}, "
-        f"PostgreSQL {version.split()[0]}, load average {os.getloadavg()[2]:.1f} (of "
-        "the benchmark itself about 2; what is beyond was other work)"
-    )
-
-
 def ratios(run: Run) -> Mapping[str, Mapping[str, float]]:
     """Return column -> peer -> how many times stock's requests per second."""
     rates = {cell: median(each) for cell, each in run.rates.items()}
@@ -226,15 +212,12 @@ def main() -> None:
         run.count_queries()
         run.rounds(rounds, ["user", "refresh", "login", "register"], FAST_HASHER="1")
         run.rounds(rounds, ["hashed_login"])
-        report = "\n".join([*table(run), "", f"{machine(run)}; {rounds} rounds of {seconds} s."])
+        where = machine(servers[0].python)
+        report = "\n".join([*table(run), "", f"{where}; {rounds} rounds of {seconds} s."])
     print(report)
     arguments.output.mkdir(parents=True, exist_ok=True)
     (arguments.output / "benchmarks-peers.svg").write_text(chart(ratios(run)), "utf-8")
-    document = arguments.output / "benchmarks.md"
-    text = document.read_text("utf-8") if document.exists() else f"{BEGIN}\n{END}\n"
-    before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
-    document.write_text(f"{before}{BEGIN}\n\n{report}\n\n{END}{after}", "utf-8")
+    write_between(BEGIN, END, report, arguments.output / "benchmarks.md")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Argon2id with OWASP's parameters (Password Storage Cheat Sheet; ASVS 11.4.2), one hash at a time."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import BoundedSemaphore, Lock
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.dispatch import Signal
 
 from auth_core.http.errors import Unavailable
 
@@ -16,6 +18,8 @@ from .password_policy import nfc
 HASHING_OR_WAITING = 3
 _places = BoundedSemaphore(HASHING_OR_WAITING)
 _hashing = Lock()
+# Sent after each hash with how long it `waited` for its turn and how long it `worked`, in seconds.
+hashed = Signal()
 
 
 @contextmanager
@@ -24,10 +28,14 @@ def turn_to_hash() -> Iterator[None]:
     if not _places.acquire(blocking=False):
         raise Unavailable
     try:
+        came = time.perf_counter()
         with _hashing:
+            began = time.perf_counter()
             yield
+            ended = time.perf_counter()
     finally:
         _places.release()
+    hashed.send(turn_to_hash, waited=began - came, worked=ended - began)
 
 
 class Argon2idHasher(Argon2PasswordHasher):

@@ -3,15 +3,11 @@
 from datetime import datetime, timedelta
 
 from auth_core import policy
+from auth_core.batches import delete_in_batches
 
-from .models import AuditEvent
-
-BATCH = 1000
+from .models import AuditEvent, AuditEventQuerySet
 
 
 def purge(now: datetime) -> int:
     old = AuditEvent.objects.filter(time__lt=now - timedelta(days=policy.AUDIT_RETENTION_DAYS))
-    purged = 0
-    while batch := list(old.order_by().values_list("pk", flat=True)[:BATCH]):
-        purged += AuditEvent.objects.filter(pk__in=batch).purge()
-    return purged
+    return delete_in_batches(old, AuditEventQuerySet.purge)

@@ -29,7 +29,7 @@ from auth_core import policy
 from auth_core.audit.lines import JsonFormatter
 from auth_core.audit.models import AuditEvent
 from auth_core.contract.marks import real_transactions
-from auth_core.sessions import purge, services
+from auth_core.sessions import services
 from auth_core.sessions.models import AuthSession, Delivery
 from auth_core.sessions.tokens import RefreshToken
 from auth_core.testing import (
@@ -554,7 +554,7 @@ def test_dead_sessions_are_purged_in_batches(account: Account, monkeypatch: Any)
             setattr(template, name, value)
         template.save(force_insert=True)
         template = AuthSession.objects.get(pk=claims_of(living.access)["sid"])
-    monkeypatch.setattr(purge, "BATCH", 4)
+    monkeypatch.setattr("auth_core.batches.BATCH", 4)
     output = io.StringIO()
     with CaptureQueriesContext(connection) as queries:
         call_command("purge", stdout=output)
