@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def installed() -> list[str]:
     """Dotted names of the features this project was rendered with, in alphabetical order."""
     return sorted(
-        f"{__name__}.{module.name}" for module in pkgutil.itermodules(__path__) if module.ispkg
+        f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__) if module.ispkg
     )
 
 
@@ -28,7 +28,7 @@ def modules(name: str) -> list[ModuleType]:
         for feature in installed()
         if any(
             module.name == name
-            for module in pkgutil.itermodules(importlib.import_module(feature).__path__)
+            for module in pkgutil.iter_modules(importlib.import_module(feature).__path__)
         )
     ]
 
