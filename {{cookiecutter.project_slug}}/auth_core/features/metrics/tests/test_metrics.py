@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
+from django.db import connection
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 from prometheus_client import REGISTRY
@@ -78,11 +79,11 @@ def test_requests_are_measured_by_the_pattern_of_their_url(account: Account) -> 
         return {sample.labels["route"] for sample in family.samples}
 
     client = account.log_in()
-    session = client.get("session_list").body["results"][0]["id"]
+    session = client.get("session_list").body[0]["id"]
     route = next(iter(it for it in routes() if it.endswith("sessions/")))
     one = f"{route}<uuid:pk>/"
     before, refused = number(one, "204", "DELETE"), number(route, "401")
-    unknown, others = number("", "404"), number("", "405", "other")
+    unknown, others = number("", "404"), number("", "404", "other")
     assert client.delete(f"/{route}{session}/").status == 204
     assert Api().get("session_list").status == 401
     assert Api().get(f"/nowhere/{session}").status == 404
@@ -90,7 +91,7 @@ def test_requests_are_measured_by_the_pattern_of_their_url(account: Account) -> 
     assert number(one, "204", "DELETE") == before + 1
     assert number(route, "401") == refused + 1
     assert number("", "404") == unknown + 1
-    assert number("", "404", "other") + number("", "405", "other") == others + 1
+    assert number("", "404", "other") == others + 1
     assert not any(session in it for it in routes())
 
 
@@ -114,7 +115,9 @@ def test_no_label_says_who(account: Account) -> None:
         assert not any(it in text for it in (*told, "somebody", "typed-by-mistake"))
 
 
-def test_mails_that_wait_are_counted(account: Account) -> None:
+def test_mails_that_wait_are_counted(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "close", lambda: None)  # it is the test's
+
     def waiting() -> list[float]:
         return [family.samples[0].value for family in MailQueue().collect()]
 
