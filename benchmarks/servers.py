@@ -398,13 +398,19 @@ def load(server: Server, request: Request, seconds: float, **options: Any) -> Ma
     return figures
 
 
-def machine(python: Path) -> str:
-    """Name the machine and the versions, and how busy it was: other work shows in every figure."""
-    version = statement(python, DATABASE_URL, "SHOW server_version")
+def system() -> str:
+    """Name the day, the machine and the Python."""
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({platform.machine()}), "
-        f"{platform.system()} {platform.release()}, Python {platform.python_version()}, "
-        f"PostgreSQL {version.split()[0]}, load average {os.getloadavg()[2]:.1f} (of "
+        f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+    )
+
+
+def machine(python: Path) -> str:
+    """Name the database, too, and how busy it was: other work shows in every figure."""
+    version = statement(python, DATABASE_URL, "SHOW server_version")
+    return (
+        f"{system()}, PostgreSQL {version.split()[0]}, load average {os.getloadavg()[2]:.1f} (of "
         "the benchmark itself about 2; what is beyond was other work)"
     )
 

@@ -1,4 +1,4 @@
-"""The benchmark of peers runs, and fills each cell; how fast anything was is not judged."""
+"""The benchmarks run, and fill each cell; how fast anything was is not judged."""
 
 import re
 import shutil
@@ -18,14 +18,53 @@ FIGURES = r"[\d.e+]+ \([\d.]+x, [\d.]+ ms\)"
 MISSING = {("django-rest-knox", "refresh")}
 
 
-@pytest.mark.usefixtures("postgres")
-def test_every_cell_of_the_peers_is_filled(tmp_path: Path) -> None:
+@pytest.fixture
+def wrk() -> None:
     if shutil.which("wrk") is None:
         pytest.skip(reason="no wrk on this machine")
-    command = [sys.executable, "-m", "benchmarks.peers", "--quick", "--output", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
-    lines = (tmp_path / "benchmarks.md").read_text("utf-8").splitlines()
-    titles, _, *rows = [line.strip("|").split("|") for line in lines if line.startswith("|")]
+
+
+def report(output: Path, benchmark: str, *options: str) -> tuple[list[list[str]], str]:
+    """Run a benchmark; return the rows of its table, titles first, and all that it wrote."""
+    words = ["-m", f"benchmarks.{benchmark}", *options, "--output", str(output)]
+    subprocess.run([sys.executable, *words], cwd=ROOT, check=True, stdout=subprocess.PIPE)
+    text = (output / "benchmarks.md").read_text("utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    titles, _, *rows = [line.strip("|").split("|") for line in lines]
+    return [titles, *rows], text
+
+
+@pytest.mark.usefixtures("wrk", "postgres")
+def test_growth_is_measured(tmp_path: Path) -> None:
+    small = ("--sizes", "2000", "--expired", "1500", "--rounds", "1", "--seconds", "1")
+    (_, *rows), text = report(tmp_path, "growth", *small)
+    assert [row[0].strip() for row in rows] == ["1,000", "2,000"]
+    for row in rows:
+        assert all(re.fullmatch(r" [\d.]+ \([\d.]+x\) ", cell) for cell in row[1:3]), row
+        assert row[3].strip().isdigit()
+    assert re.search(r"The purge of 1,500 expired sessions took at most \d+ s\.", text)
+
+
+def test_faults_lose_nothing(tmp_path: Path) -> None:
+    """REL-01: a minute of what `docs/benchmarks.md` shows half an hour of."""
+    if shutil.which("redis-server") is None or not shutil.which("pg_lsclusters"):
+        pytest.skip(reason="no redis-server, or no PostgreSQL server of Debian's on this machine")
+    (_, *rows), text = report(tmp_path, "faults", "--minutes", "1")
+    answered = {row[0].strip(): int(row[1].replace(",", "")) for row in rows}
+    assert {"log in", "log out", "mail", "read", "refresh", "register", "write"} <= set(answered)
+    assert all(answered.values())
+    assert "no write was lost, no answer wrong" in text
+
+
+def test_generation_is_measured(tmp_path: Path) -> None:
+    (_, *rows), _ = report(tmp_path, "generation", "--rounds", "1")
+    assert len(rows) == 3
+    assert all(re.fullmatch(r" [\d.]+x ", row[2]) for row in rows)
+
+
+@pytest.mark.usefixtures("wrk", "postgres")
+def test_every_cell_of_the_peers_is_filled(tmp_path: Path) -> None:
+    (titles, *rows), _ = report(tmp_path, "peers", "--quick")
     assert len(rows) == 1 + len(PEERS)
     for label, *cells in rows:
         for title, cell in zip(titles[1:], cells, strict=True):

@@ -58,7 +58,8 @@ def tokens(count: int) -> None:
     """Print two tokens a line."""
     per_cent = 100 * min(1, 3 * count / AuthSession.objects.count())
     picked = AuthSession.objects.raw(
-        f"SELECT * FROM {SESSIONS} TABLESAMPLE BERNOULLI (%s) ORDER BY random() LIMIT %s",
+        f"SELECT * FROM {SESSIONS} TABLESAMPLE BERNOULLI (%s) "
+        "WHERE absolute_expires_at > now() ORDER BY random() LIMIT %s",
         [per_cent, count],
     )
     for session in picked:

@@ -1,0 +1,86 @@
+"""How long rendering takes beside what cookiecutter itself needs.
+
+    python -m benchmarks.generation
+
+The floor is a template of as many files of the same sizes, without tags and hooks: once with all of
+them rendered, once merely copied (`_copy_without_render`). Each time is that of a process.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from benchmarks.servers import ROOT, run, system, write_between
+
+BEGIN, END = "<!-- generation: written by the command -->", "<!-- end of generation -->"
+OURS, RENDERED, COPIED = "this template", "as many plain files, rendered", "the same, copied"
+NAME: Final = "{{cookiecutter.project_slug}}"
+
+
+def render(template: Path, output: Path) -> float:
+    """Render with all defaults; return the seconds it took."""
+    began = time.perf_counter()
+    words = ("-m", "cookiecutter", "--no-input", "--overwrite-if-exists", "--output-dir", output)
+    run(sys.executable, *words, template, TEMPLATE_REGENERATE="1")
+    return time.perf_counter() - began
+
+
+def plain(project: Path, template: Path, *, copied: bool) -> Path:
+    """Make a template of a project's files, in which nothing is left to render."""
+    answers = {"project_slug": project.name, "_copy_without_render": ["*"] if copied else []}
+    template.mkdir()
+    (template / "cookiecutter.json").write_text(json.dumps(answers), "utf-8")
+    for file in filter(Path.is_file, project.rglob("*")):
+        target = template / NAME / file.relative_to(project)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.read_bytes().replace(b"{", b"("))
+    return template
+
+
+def measure(rounds: int) -> Iterator[str]:
+    """Yield the lines of the report."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        render(ROOT, folder / "project")
+        (project,) = (folder / "project").iterdir()
+        files = sum(path.is_file() for path in project.rglob("*"))
+        templates = {
+            OURS: ROOT,
+            RENDERED: plain(project, folder / "rendered", copied=False),
+            COPIED: plain(project, folder / "copied", copied=True),
+        }
+        times: dict[str, list[float]] = {title: [] for title in templates}
+        for _ in range(rounds):
+            for title, template in templates.items():
+                times[title].append(render(template, folder / "output" / template.name))
+    medians = {title: median(each) for title, each in times.items()}
+    yield "| template | seconds | times the floor |"
+    yield "|---|---|---|"
+    for title, seconds in medians.items():
+        yield f"| {title} | {seconds:.2f} | {seconds / medians[RENDERED]:.2f}x |"
+    yield ""
+    yield f"{files} files; {system()}; {rounds} rounds."
+
+
+def main() -> None:
+    """Measure, and write the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.generation", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--output", type=Path, default=ROOT / "docs", help="a folder")
+    arguments = parser.parse_args()
+    report = "\n".join(measure(arguments.rounds))
+    print(report)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    write_between(BEGIN, END, report, arguments.output / "benchmarks.md")
+
+
+if __name__ == "__main__":
+    main()
