@@ -56,8 +56,10 @@ PAUSE_SECONDS: Final = 0.3
 # How long the database is away; how long after its return a request may still be refused.
 AWAY_SECONDS, RECOVERY_SECONDS = 10, 4
 OK, CREATED, UNAUTHORIZED, UNAVAILABLE = 200, 201, 401, 503
-# The server gave no answer: its worker was killed.
 NO_ANSWER: Final = 0
+# What becomes of a request. A process hashes one password at a time, and few wait for it.
+ANSWERED, AWAY = "answered", "503, no database"
+BUSY, KILLED = "503, too many passwords at once", "no answer, worker killed"
 MIGRATION = """
 from django.db import migrations, models
 
@@ -79,6 +81,13 @@ class Inbox:
         """Take a mail; the name is aiosmtpd's."""
         self.recipients.update(envelope.rcpt_tos)
         return "250 OK"
+
+
+def mail_server(inbox: Inbox, port: int) -> Controller:
+    """Receive mails."""
+    controller = Controller(inbox, hostname="127.0.0.1", port=port)
+    controller.start()
+    return controller
 
 
 @dataclass
@@ -189,7 +198,7 @@ class Server:
 class Ledger:
     """What was asked and answered, and when what may fail."""
 
-    answers: Counter[tuple[str, int]] = field(default_factory=Counter)
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     # Times between which no database, or no answer of one worker, was to be had.
     excuses: list[list[float]] = field(default_factory=list)
@@ -208,10 +217,19 @@ class Ledger:
         """Keep an answer; say whether it was the expected one."""
         ended = time.monotonic()
         excused = any(began <= end and ended >= start for start, end in self.excuses)
+        if status == expected:
+            outcome = ANSWERED
+        elif status == UNAVAILABLE and excused:
+            outcome = AWAY
+        elif status == NO_ANSWER and excused:
+            outcome = KILLED
+        elif status == UNAVAILABLE and kind in {"register", "log in"}:
+            outcome = BUSY
+        else:
+            outcome = "wrong"
+            self.wrong.append(f"{kind}: {status} instead of {expected}: {body}")
         with self.lock:
-            self.answers[kind, status] += 1
-            if status != expected and not (status in {UNAVAILABLE, NO_ANSWER} and excused):
-                self.wrong.append(f"{kind}: {status} instead of {expected}: {body}")
+            self.outcomes[kind, outcome] += 1
         return status == expected
 
 
@@ -240,7 +258,7 @@ class Client:
         """Ask until it is answered."""
         while (body := self.ask(kind, expected, *request)) is None:
             if self.ledger.wrong:
-                raise SystemExit(self.ledger.wrong[-1])
+                raise SystemExit("\n".join(self.ledger.wrong))
             time.sleep(0.2)
         return body
 
@@ -267,7 +285,7 @@ class Client:
         status, answer = self.server.ask(*path, client=self.address)
         if status == UNAUTHORIZED and self.in_doubt:
             # Beyond the grace that is a replay, as it must be.
-            self.ledger.answers["refresh, in doubt", status] += 1
+            self.ledger.outcomes["refresh, in doubt", ANSWERED] += 1
             self.log_in(self.name)
         elif self.ledger.note("refresh", began, status, OK, answer):
             self.tokens, self.in_doubt = answer, False
@@ -370,11 +388,16 @@ class Run:
         time.sleep(self.minutes * 3)
         self.start_redis()
 
+    def stop_mail_server(self) -> None:
+        """Stop the one that runs."""
+        self.inbox.stop()
+
     def lose_mail_server(self) -> None:
         """Let the mail server be away for as long: mails wait."""
-        self.inbox.stop()
+        self.stop_mail_server()
         time.sleep(self.minutes * 3)
-        self.inbox.start()
+        # A controller starts once.
+        self.inbox = mail_server(self.inbox.handler, self.inbox.port)
 
     def kill_worker(self) -> None:
         """Kill a worker, with what it was answering."""
@@ -435,15 +458,13 @@ class Run:
 
     def report(self, clients: list[Client]) -> Iterator[str]:
         """Yield the lines of the report."""
-        answers = self.ledger.answers
-        kinds = sorted({kind for kind, _ in answers})
-        titles = ("asked for", "answered", "503, no database", "no answer, worker killed")
-        yield f"| {' | '.join(titles)} |"
-        yield "|---|---|---|---|"
-        for kind in kinds:
-            number = sum(count for (name, _), count in answers.items() if name == kind)
-            refused, unanswered = answers[kind, UNAVAILABLE], answers[kind, NO_ANSWER]
-            yield f"| {kind} | {number - refused - unanswered:,} | {refused} | {unanswered} |"
+        outcomes = self.ledger.outcomes
+        columns = (ANSWERED, AWAY, BUSY, KILLED)
+        yield f"| asked for | {' | '.join(columns)} |"
+        yield "|---|---|---|---|---|"
+        for kind in sorted({kind for kind, _ in outcomes}):
+            cells = (f"{outcomes[kind, column]:,}" for column in columns)
+            yield f"| {kind} | {' | '.join(cells)} |"
         yield ""
         registered = sum(len(client.registered) for client in clients)
         mails = sum(len(client.mailed) for client in clients)
@@ -476,9 +497,7 @@ def main() -> None:
         (folder / "database").mkdir()
         cluster = Cluster(folder / "database")
         stack.enter_context(cluster.running())
-        inbox = Controller(Inbox(), hostname="127.0.0.1", port=free_port())
-        inbox.start()
-        stack.callback(inbox.stop)
+        inbox = mail_server(Inbox(), free_port())
         # No stranger's server is asked for breached passwords.
         answers = {
             "database": "postgresql",
@@ -504,6 +523,7 @@ def main() -> None:
         each = Run(server, cluster, inbox, arguments.minutes, redis_port)
         each.start_redis()
         stack.callback(each.stop_redis)
+        stack.callback(each.stop_mail_server)
         with server.running():
             clients = each.go()
             each.check(clients)

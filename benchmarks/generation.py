@@ -2,12 +2,14 @@
 
     python -m benchmarks.generation
 
-The floor is a template of as many files of the same sizes, without tags and hooks: once with all of
-them rendered, once merely copied (`_copy_without_render`). Each time is that of a process.
+The floor is a template of as many files of the same sizes as this one has, those of every feature
+included, without tags and hooks: once with all of them rendered, once merely copied
+(`_copy_without_render`). Each time is that of a process.
 """
 
 import argparse
 import json
+import re
 import sys
 import tempfile
 import time
@@ -31,15 +33,16 @@ def render(template: Path, output: Path) -> float:
     return time.perf_counter() - began
 
 
-def plain(project: Path, template: Path, *, copied: bool) -> Path:
-    """Make a template of a project's files, in which nothing is left to render."""
-    answers = {"project_slug": project.name, "_copy_without_render": ["*"] if copied else []}
+def plain(template: Path, *, copied: bool) -> Path:
+    """Make a template of as many files as this one has, in which nothing is left to render."""
+    answers = {"project_slug": "my-api", "_copy_without_render": ["*" if copied else "*.mo"]}
     template.mkdir()
     (template / "cookiecutter.json").write_text(json.dumps(answers), "utf-8")
-    for file in filter(Path.is_file, project.rglob("*")):
-        target = template / NAME / file.relative_to(project)
+    tracked = run("git", "ls-files", "-z", "--", f":(literal){NAME}").split("\0")
+    for name in filter(None, tracked):
+        target = template / NAME / re.sub(r"[{}']", "", name.removeprefix(f"{NAME}/"))
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(file.read_bytes().replace(b"{", b"("))
+        target.write_bytes((ROOT / name).read_bytes().replace(b"{", b"("))
     return template
 
 
@@ -47,14 +50,12 @@ def measure(rounds: int) -> Iterator[str]:
     """Yield the lines of the report."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        render(ROOT, folder / "project")
-        (project,) = (folder / "project").iterdir()
-        files = sum(path.is_file() for path in project.rglob("*"))
         templates = {
             OURS: ROOT,
-            RENDERED: plain(project, folder / "rendered", copied=False),
-            COPIED: plain(project, folder / "copied", copied=True),
+            RENDERED: plain(folder / "rendered", copied=False),
+            COPIED: plain(folder / "copied", copied=True),
         }
+        files = sum(path.is_file() for path in (folder / "copied" / NAME).rglob("*"))
         times: dict[str, list[float]] = {title: [] for title in templates}
         for _ in range(rounds):
             for title, template in templates.items():

@@ -100,6 +100,7 @@ def test_every_dependency_has_its_reason(bake: Bake) -> None:
             email_provider=provider,
             social_providers="google",
             mfa="totp_and_passkeys",
+            metrics=True,
         )
         declared = tomllib.loads(project.read("pyproject.toml"))
         lines += declared["project"]["dependencies"] + declared["dependency-groups"]["dev"]

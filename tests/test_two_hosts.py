@@ -24,6 +24,8 @@ LOGIN, USER, REFRESH = "/api/auth/login/", "/api/auth/user/", "/api/auth/token/r
 # How often what stands in front asks whether a host is ready.
 POLL_SECONDS = 0.1
 FAILED_LOGINS_A_MINUTE = 20
+# A session may be refreshed sixty times a minute.
+PAUSE_SECONDS = 1.1
 
 
 @dataclass
@@ -150,7 +152,7 @@ class Balancer:
     def live(self, tokens: dict[str, str]) -> list[tuple[int, Any]]:
         """Refresh and read, again and again; return what was answered."""
         answers = []
-        while not self.ended.wait(0.02):
+        while not self.ended.wait(PAUSE_SECONDS):
             answers.append(self.ask("POST", REFRESH, {"refresh": tokens["refresh"]}))
             status, body = answers[-1]
             tokens = body if status == 200 else tokens
@@ -176,4 +178,4 @@ def test_nobody_notices_that_hosts_restart(hosts: list[Host]) -> None:
         watching.result()
         answers = [answer for each in clients for answer in each.result()]
     assert [answer for answer in answers if answer[0] != 200] == []
-    assert len(answers) > 100
+    assert len(answers) > 50

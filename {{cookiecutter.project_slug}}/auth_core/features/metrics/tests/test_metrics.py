@@ -105,7 +105,7 @@ def test_the_time_of_a_hash_is_measured() -> None:
 
 
 def test_no_label_says_who(account: Account) -> None:
-    """AZ-05: neither names, addresses, ids, tokens nor what was typed."""
+    """Neither names, addresses, ids, tokens nor what was typed."""
     client = Api(headers={"X-Forwarded-For": "203.0.113.99", "User-Agent": "somebody/1.0"})
     client.post("rest_login", {**account.credentials, "password": "typed-by-mistake"})
     session = account.log_in(**{"User-Agent": "somebody/1.0"})
@@ -131,7 +131,7 @@ def test_mails_that_wait_are_counted(account: Account, monkeypatch: pytest.Monke
 
 @pytest.mark.slow
 def test_all_processes_are_told_of_on_an_address_of_its_own(tmp_path: Path) -> None:
-    """AZ-05: Prometheus alone hears of it; there is no path for it where the API is."""
+    """Prometheus alone hears of it; there is no path for it where the API is."""
     with stoppable_database(tmp_path) as database, socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
         free.close()
