@@ -32,10 +32,11 @@ DATABASE_URL: Final = os.environ.get(
     "DATABASE_URL_FOR_TESTS", "postgresql://postgres@127.0.0.1:5432/postgres"
 )
 OURS: Final = "ours"
+CONNECTIONS_AT_MOST: Final = 18
 # A kept connection stays with the worker that took it; of the 16 that wrk opens at once one of two
 # workers would now and then take all.
 GUNICORN: Final = (
-    "-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--worker-connections", "9",
+    "-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--worker-connections", "{held}",
 )  # fmt: skip
 DJANGO: Final = (
     *GUNICORN, "--config", str(PEERS / "common" / "gunicorn.conf.py"),
@@ -227,7 +228,8 @@ class Server:
     def serving(self, **variables: str) -> Iterator[None]:
         """Start the server, and stop it in the end."""
         self.port = free_port()
-        words = [word.format(port=self.port) for word in self.peer.command]
+        held = CONNECTIONS_AT_MOST // int(variables.get("WEB_CONCURRENCY", "2"))
+        words = [word.format(port=self.port, held=held) for word in self.peer.command]
         log = CACHE / f"{self.peer.name}.log"
         with log.open("wb") as output:
             self.process = subprocess.Popen(

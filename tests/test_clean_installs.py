@@ -44,6 +44,7 @@ def sample(
     names = ("database", "email_provider", "signing_algorithm")
     given: Answers = dict(zip(names, answers.split(), strict=True))
     given |= {"django_version": django, "breached_passwords": breached_passwords}
+    given["metrics"] = is_tested
     if given["email_provider"] == "file":  # which the hooks refuse where mail must arrive
         given["email_verification"] = "optional"
     return Installation(python, resolution, given, is_tested)
@@ -124,11 +125,13 @@ def production_modules(project: BakedProject) -> list[str]:
     """Name every module that is no test, so that none imports what only tests have."""
     files = (Path(name) for name in project.files() if name.endswith(".py"))
     modules = sorted(".".join(file.with_suffix("").parts) for file in files)
+    # The engine that a DATABASE_URL of PostgreSQL names needs its driver.
+    left_out = FOR_TESTS | ({"postgresql"} if project.answers["database"] == "sqlite" else set())
     return [
         module
         for module in modules
         if module.startswith(("auth_core.", "config.", "users."))
-        and not FOR_TESTS & set(module.split("."))
+        and not left_out & set(module.split("."))
     ]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from itertools import count, cycle
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ class Host:
     def is_ready(self) -> bool:
         try:
             return self.ask("GET", "/health/ready")[0] == 200
-        except OSError:
+        except (OSError, HTTPException):
             return False
 
 
@@ -144,7 +145,7 @@ class Balancer:
         return ready[next(self.requests) % len(ready)].ask(*request)
 
     def wait_for(self, host: Host) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while host not in self.ready:
             assert time.monotonic() < deadline
             time.sleep(POLL_SECONDS)

@@ -21,7 +21,8 @@ def delete_in_batches(rows: QuerySet[Any], delete: Callable[[Any], int] = _delet
     read the table as often as there are batches, where no index helps.
     """
     keys = rows.model._default_manager.order_by("pk").values_list("pk", flat=True)
-    deleted, first = 0, {}
+    deleted = 0
+    first: dict[str, Any] = {}
     while (last := keys.filter(**first)[BATCH - 1 : BATCH].first()) is not None:
         deleted += delete(rows.filter(**first, pk__lte=last))
         first = {"pk__gt": last}

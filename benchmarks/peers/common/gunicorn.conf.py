@@ -1,6 +1,8 @@
 """Workers, threads and limits of the rendered project's gunicorn.conf.py, and an access log."""
 
-workers = 2
+import os
+
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = 4
 timeout = 30
 keepalive = 5

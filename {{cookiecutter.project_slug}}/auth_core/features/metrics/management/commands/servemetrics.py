@@ -46,11 +46,12 @@ class Command(BaseCommand):
     help = "Serve the metrics of gunicorn's processes on METRICS_ADDRESS, as long as those live."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        host, _, port = settings.METRICS_ADDRESS.rpartition(":")
+        address: str = settings.METRICS_ADDRESS  # type: ignore[misc] # of a feature: mypy reads the kernel's
+        host, _, port = address.rpartition(":")
         if FOLDER not in os.environ:
             raise CommandError("gunicorn.conf.py starts this where METRICS_ADDRESS is set.")
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        MultiProcessCollector(registry)
         registry.register(MailQueue())
         server, thread = start_http_server(int(port), host, registry)
         sys.stdin.read()
