@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.project import ROOT
 
@@ -27,7 +28,9 @@ def wrk() -> None:
 def report(output: Path, benchmark: str, *options: str) -> tuple[list[list[str]], str]:
     """Run a benchmark; return the rows of its table, titles first, and all that it wrote."""
     words = ["-m", f"benchmarks.{benchmark}", *options, "--output", str(output)]
-    subprocess.run([sys.executable, *words], cwd=ROOT, check=True, stdout=subprocess.PIPE)
+    # They share a folder.
+    with FileLock(ROOT / ".cache" / "benchmarks.lock"):
+        subprocess.run([sys.executable, *words], cwd=ROOT, check=True, stdout=subprocess.PIPE)
     text = (output / "benchmarks.md").read_text("utf-8")
     lines = [line for line in text.splitlines() if line.startswith("|")]
     titles, _, *rows = [line.strip("|").split("|") for line in lines]
