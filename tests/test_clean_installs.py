@@ -14,7 +14,13 @@ from tests.test_variants import PRODUCTION
 
 pytestmark = pytest.mark.slow
 
-SOME_TESTS: Final = ("users", "tests", "auth_core/contract/test_life_of_a_user.py")
+# The last one for what is imported late: allauth draws the picture of a TOTP secret with qrcode.
+SOME_TESTS: Final = (
+    "users",
+    "tests",
+    "auth_core/contract/test_life_of_a_user.py",
+    "auth_core/features/mfa/tests/test_mfa_enrolment.py",
+)
 
 
 @dataclass(frozen=True)

@@ -246,6 +246,7 @@ def test_no_name_is_illegal_on_windows(project: BakedProject) -> None:
 
 def test_no_secret_is_in_a_tracked_file(project: BakedProject) -> None:
     assert not (project.path / ".env").exists()
+    assert re.findall(r"^[^#\n].*", project.read(".env.example"), re.MULTILINE) == []
     for name, text in project.texts():
         if name not in STAMPED:
             # Nothing that looks random: long, with digits and letters of both cases.
