@@ -183,7 +183,8 @@ class User:
         self.page.goto(self.site.link(page, address or self.email))
 
     def fill(self, form: str, **values: str) -> None:
-        """Type into fields of a form and send it, as Enter does."""
+        """Type into fields of a form and send it, as Enter does, once the page's script listens."""
+        self.page.wait_for_load_state()
         for name, value in values.items():
             self.page.locator(f"#{form} [name={name}]").fill(value)
         self.page.locator(f"#{form} [name={name}]").press("Enter")
