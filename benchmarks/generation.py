@@ -18,9 +18,8 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from benchmarks.servers import ROOT, run, system, write_between
+from benchmarks.servers import ROOT, publish, run, system
 
-BEGIN, END = "<!-- generation: written by the command -->", "<!-- end of generation -->"
 OURS, RENDERED, COPIED = "this template", "as many plain files, rendered", "the same, copied"
 NAME: Final = "{{cookiecutter.project_slug}}"
 
@@ -78,9 +77,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "docs", help="a folder")
     arguments = parser.parse_args()
     report = "\n".join(measure(arguments.rounds))
-    print(report)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    write_between(BEGIN, END, report, arguments.output / "benchmarks.md")
+    publish("generation", report, arguments.output)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,9 @@ from benchmarks.servers import (
     load,
     machine,
     prepared,
+    publish,
     render,
     statement,
-    write_between,
 )
 from scripts.walk import clean_environment
 
@@ -38,7 +38,6 @@ CONNECTIONS: Final = 1
 TOKENS: Final = 800
 GROW: Final = PEERS / "common" / "grow.py"
 TABLE: Final = "auth_sessions_authsession"
-BEGIN, END = "<!-- growth: written by the command -->", "<!-- end of growth -->"
 
 
 @dataclass(frozen=True)
@@ -171,9 +170,7 @@ def main() -> None:
     render()
     lines = measure(arguments.sizes, arguments.expired, arguments.rounds, arguments.seconds)
     report = "\n".join(lines)
-    print(report)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    write_between(BEGIN, END, report, arguments.output / "benchmarks.md")
+    publish("growth", report, arguments.output)
 
 
 if __name__ == "__main__":

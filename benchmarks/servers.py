@@ -417,8 +417,12 @@ def machine(python: Path) -> str:
     )
 
 
-def write_between(begin: str, end: str, report: str, document: Path) -> None:
-    """Put a report between two lines of a document, which is made where there is none."""
+def publish(name: str, report: str, folder: Path) -> None:
+    """Print a report, and put it into its place in the benchmarks.md of a folder."""
+    print(report)
+    folder.mkdir(parents=True, exist_ok=True)
+    document = folder / "benchmarks.md"
+    begin, end = f"<!-- {name}: written by the command -->", f"<!-- end of {name} -->"
     text = document.read_text("utf-8") if document.exists() else f"{begin}\n{end}\n"
     before, _, rest = text.partition(begin)
     after = rest.partition(end)[2]

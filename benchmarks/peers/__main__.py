@@ -22,8 +22,8 @@ from benchmarks.servers import (
     load,
     machine,
     prepared,
+    publish,
     render,
-    write_between,
 )
 
 STOCK = "stock"
@@ -40,8 +40,6 @@ USERS = 1000
 # PBKDF2 takes most of one.
 SECONDS_OF_HASHES = 6
 NONE = "none"
-# Between them stands the table in the document.
-BEGIN, END = "<!-- peers: written by the command -->", "<!-- end of peers -->"
 HTTP_OK, HTTP_CREATED = 200, 201
 
 Cells = dict[tuple[str, str], float]
@@ -217,10 +215,8 @@ def main() -> None:
         run.rounds(rounds, ["hashed_login"], **processes)
         where = machine(servers[0].python)
         report = "\n".join([*table(run), "", f"{where}; {rounds} rounds of {seconds} s."])
-    print(report)
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    publish("peers", report, arguments.output)
     (arguments.output / "benchmarks-peers.svg").write_text(chart(ratios(run)), "utf-8")
-    write_between(BEGIN, END, report, arguments.output / "benchmarks.md")
 
 
 if __name__ == "__main__":

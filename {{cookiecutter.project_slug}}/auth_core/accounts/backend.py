@@ -19,9 +19,14 @@ from auth_core.throttling.passwords import attempt_login
 from .passwords import check_password
 
 
+def _field_of(name: str) -> str:
+    """What a name means at a login: an address where it has an @, which no user name has."""
+    return "email" if "@" in name else "username"
+
+
 def users_named(name: str) -> QuerySet[Any]:
-    """Select whom a name means at a login: by address where it has an @, which no user name has."""
-    users, field = get_user_model().objects, "email" if "@" in name else "username"
+    """Select whom a name means at a login."""
+    users, field = get_user_model().objects, _field_of(name)
     return users.filter(**{field: name}) if field in policy.LOGIN_WITH else users.none()
 
 
@@ -37,9 +42,9 @@ def _with_facts(field: str) -> QuerySet[Any]:
 QUERIES = {field: CompiledQuery(partial(_with_facts, field)) for field in ("email", "username")}
 
 
-def user_named(name: str, request: HttpRequest | None) -> Any | None:
+def user_with_facts(name: str, request: HttpRequest | None) -> Any | None:
     """Return whom a name means at a login, with what `start_session` asks."""
-    field = "email" if "@" in name else "username"
+    field = _field_of(name)
     if field not in policy.LOGIN_WITH:
         return None
     return QUERIES[field].first(name=name, **login_context(request))
@@ -63,7 +68,7 @@ class AuthenticationBackend(ModelBackend):
         name = username or email
         if not name or not password:
             return None
-        user = user_named(name, request)
+        user = user_with_facts(name, request)
         try:
             attempt = attempt_login(request, user, name)
         except Refused as refusal:
