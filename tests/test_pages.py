@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route, expect
 
 from scripts.walk import (
     CHANGED,
@@ -287,6 +287,23 @@ def test_a_user_lives(site: Site, open_browser: Callable[..., BrowserContext]) -
     page.get_by_role("button", name="Log out", exact=True).click()
     ada.is_out()
     ada.hear("You are logged out.")
+
+
+def test_a_form_takes_nothing_before_its_script_listens(
+    site: Site, open_browser: Callable[..., BrowserContext]
+) -> None:
+    """On a slow network: what was typed, and Enter, would be lost."""
+    page = open_browser().new_page()
+    held = list[Route]()
+    page.route("**/page.js", lambda route: held.append(route))  # it marks what it is given
+    with page.expect_request("**/page.js"):
+        page.goto(f"{site.origin}/account/login", wait_until="commit")
+    page.locator("#login [name=login]").wait_for()
+    focus = "document.querySelector('#login [name=login]').focus(), document.activeElement.tagName"
+    assert page.evaluate(focus) == "BODY"
+    held[0].continue_()
+    page.wait_for_load_state()
+    assert page.evaluate(focus) == "INPUT"
 
 
 def test_a_password_is_recovered_and_an_account_deleted(user: User) -> None:

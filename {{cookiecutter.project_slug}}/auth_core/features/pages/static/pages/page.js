@@ -189,3 +189,8 @@ for (const form of document.querySelectorAll("form[data-endpoint]")) {
 }
 
 document.querySelector("#reauthenticate form")?.addEventListener("done", () => document.getElementById("reauthenticate").close("yes"));
+
+// The templates leave forms inert until every script of the page listens: an early Enter would be lost.
+addEventListener("DOMContentLoaded", () => {
+  for (const each of document.querySelectorAll("[inert]")) each.inert = false;
+});
