@@ -3,8 +3,9 @@
 Serves the rendered project as in production, with a PostgreSQL, a Redis and a mail server of its
 own. Clients log in, refresh, read, write, register and ask for mails, and remember what they were
 promised. Meanwhile the database dies twice, Redis and the mail server are away for a while, a
-worker is killed, the signing key is replaced and a migration is applied. The command fails where a
-promise was not kept, an answer was wrong, or anything but the database's absence was noticed.
+worker is killed, the signing key is replaced, and a release with a migration is deployed and rolled
+back. The command fails where a promise was not kept, an answer was wrong, or anything but the
+database's absence was noticed.
 """
 
 import argparse
@@ -52,13 +53,20 @@ from scripts.walk import clean_environment, free_port
 CLIENTS: Final = 24
 # Each client waits between two requests: a session may be refreshed once a second.
 PAUSE_SECONDS: Final = 0.3
-# How long the database is away; how long after its return a request may still be refused.
-AWAY_SECONDS, RECOVERY_SECONDS = 10, 4
+# How long the database is away; how long after its return a request may still be refused; how long
+# a mail may take: one that was begun as the database died waits for the end of its lease (300 s).
+AWAY_SECONDS, RECOVERY_SECONDS, MAIL_SECONDS = 10, 4, 420
 OK, CREATED, UNAUTHORIZED, UNAVAILABLE = 200, 201, 401, 503
 NO_ANSWER: Final = 0
 # What becomes of a request. A process hashes one password at a time, and few wait for it.
 ANSWERED, AWAY = "answered", "503, no database"
 BUSY, KILLED = "503, too many passwords at once", "no answer, worker killed"
+BEFORE_FIELD = "    USERNAME_FIELD ="
+FIELD = "    nickname = models.CharField(max_length=40, null=True)\n\n"
+TASKS_LEFT = """
+SELECT json_agg(task) FROM django_tasks_database_dbtaskresult task WHERE status != 'SUCCESSFUL'
+"""
+NEW_MIGRATION = "0099_nickname.py"
 MIGRATION = """
 from django.db import migrations, models
 
@@ -343,12 +351,25 @@ def replace_signing_key(server: Server) -> None:
         time.sleep(5)
 
 
-def migrate(server: Server) -> None:
-    """Apply a migration of the team's, which leaves the version before working."""
-    folder = server.project / "users" / "migrations"
-    before = max(path.stem for path in folder.glob("0*.py"))
-    (folder / "0099_nickname.py").write_text(MIGRATION.format(before=before), "utf-8")
+def release(server: Server) -> None:
+    """Deploy a new version of the team's: the migration first, which leaves the old one working."""
+    models = server.project / "users" / "models.py"
+    before = max(path.stem for path in models.parent.glob("migrations/0*.py"))
+    migration = models.parent / "migrations" / NEW_MIGRATION
+    migration.write_text(MIGRATION.format(before=before), "utf-8")
     server.manage("migrate", "--noinput")
+    source = models.read_text("utf-8")
+    models.write_text(source.replace(BEFORE_FIELD, FIELD + BEFORE_FIELD), "utf-8")
+    server.manage("makemigrations", "--check")
+    server.gunicorn.send_signal(signal.SIGHUP)
+
+
+def roll_back(server: Server) -> None:
+    """Go back to the old version, but not with the tables."""
+    models = server.project / "users" / "models.py"
+    models.write_text(models.read_text("utf-8").replace(FIELD, ""), "utf-8")
+    (models.parent / "migrations" / NEW_MIGRATION).unlink()
+    server.gunicorn.send_signal(signal.SIGHUP)
 
 
 @dataclass
@@ -411,8 +432,9 @@ class Run:
             0.4: ("the mail server is away", self.lose_mail_server),
             0.55: ("a worker is killed", self.kill_worker),
             0.65: ("the signing key is replaced", partial(replace_signing_key, self.server)),
-            0.75: ("a migration is applied", partial(migrate, self.server)),
-            0.85: ("the database dies again", self.lose_database),
+            0.75: ("a release with a migration is deployed", partial(release, self.server)),
+            0.8: ("the release is rolled back", partial(roll_back, self.server)),
+            0.88: ("the database dies again", self.lose_database),
         }
 
     def watch_memory(self) -> None:
@@ -448,12 +470,14 @@ class Run:
         if int(statement(self.server.python, self.cluster.url, found)) != len(promised):
             self.ledger.wrong.append("not every registered account is there")
         mails = {f"{name}@example.com" for client in clients for name in client.mailed}
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + MAIL_SECONDS
         received = self.inbox.handler.recipients
         while (missing := mails - received.keys()) and time.monotonic() < deadline:
             time.sleep(1)
         if missing:
-            self.ledger.wrong.append(f"{len(missing)} of {len(mails)} mails did not come")
+            tasks = statement(self.server.python, self.cluster.url, TASKS_LEFT)
+            came = f"{len(missing)} of {len(mails)} mails did not come"
+            self.ledger.wrong.append(f"{came}; tasks that are not done: {tasks}")
 
     def report(self, clients: list[Client]) -> Iterator[str]:
         """Yield the lines of the report."""
