@@ -3,11 +3,15 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
+from uv import find_uv_bin
 
 from scripts.demo import mails_in
 from scripts.walk import CHANGED, JSON, PASSWORD, Client, clean_environment, free_port, serving
@@ -178,6 +182,65 @@ def test_metrics_are_served(operated: Operated) -> None:
         "kill -INT $server; wait $server; cat metrics.txt",
     )
     assert "auth_mail_waiting 0.0" in printed
+
+
+class Collector(BaseHTTPRequestHandler):
+    """Takes what OpenTelemetry sends, in which texts stand as they are."""
+
+    received: ClassVar[list[bytes]] = []
+
+    def do_POST(self) -> None:
+        self.received.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def collector() -> Iterator[HTTPServer]:
+    Collector.received.clear()
+    with HTTPServer(("127.0.0.1", 0), Collector) as server, ThreadPoolExecutor(1) as pool:
+        pool.submit(server.serve_forever, 0.05)
+        yield server
+        server.shutdown()
+
+
+@pytest.mark.parametrize("operated", [VARIANTS["postgresql"]], indirect=True)
+def test_requests_are_traced(operated: Operated, collector: HTTPServer, tmp_path: Path) -> None:
+    """LOG-02: of passwords, tokens and addresses nothing leaves with a trace."""
+    operated.stop()
+    project, environment = operated.project, tmp_path / "environment"
+    uv = find_uv_bin()
+    add, install = "\n".join(operated.commands("Traces")).replace("\\\n", "").splitlines()
+    assert (add.split()[0], install) == (".venv/bin/uv", "make install")
+    # In an environment of its own: the other one is for all tests.
+    project.run(uv, "venv", "--quiet", "--python", operated.python, environment)
+    project.run(uv, *add.split()[1:], "--python", environment / "bin" / "python")
+    target = {"UV_PROJECT_ENVIRONMENT": str(environment)}
+    project.run(uv, "sync", "--quiet", "--locked", variables=target)
+
+    document, wsgi = project.read("docs/operations.md"), project.path / "config" / "wsgi.py"
+    begin, call = re.findall(r"^(?:from opent.*|initialize\(\))", document, re.MULTILINE)
+    text = project.read("config/wsgi.py").replace("import os\n", f"import os\n\n{begin}\n", 1)
+    wsgi.write_text(text.replace("\napplication =", f"\n{call}\napplication =", 1), "utf-8")
+
+    port = free_port()
+    *exports, serve = operated.commands("Traces", 1)
+    serve = serve.replace(".venv", str(environment)) + f" --bind 127.0.0.1:{port}"
+    script = "\n".join([*exports, f"exec {serve}"]).replace("4318", str(collector.server_port))
+    variables = {**operated.variables, "DJANGO_ENV": "dev", "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    operated.client = Client(f"http://127.0.0.1:{port}")
+    command = ["bash", "-euc", script]
+    with serving(command, project.path, clean_environment(**variables), port):
+        tokens = operated.register()
+        assert operated.accepts(tokens)
+    sent = b"".join(Collector.received).decode("utf-8", "replace")
+    for text in ("POST api/auth/registration/", "x_request_id", "INSERT INTO", "UPDATE"):
+        assert text in sent
+    for text in (PASSWORD, *tokens.values(), "ada@example.com", "argon2"):
+        assert str(text) not in sent
 
 
 def test_a_release_is_deployed(operated: Operated) -> None:
