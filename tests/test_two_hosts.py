@@ -1,14 +1,17 @@
 """Two application hosts on one PostgreSQL: what one knows the other knows; they may restart."""
 
 import json
+import re
 import shutil
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from http.client import HTTPException
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from http.client import HTTPConnection, HTTPException
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count, cycle
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from typing import Any
 import pytest
 
 from scripts.walk import JSON, PASSWORD, Client, clean_environment, free_port, serving
-from tests.project import Bake
+from tests.project import Bake, BakedProject
 
 pytestmark = pytest.mark.slow
 
@@ -29,15 +32,17 @@ FAILED_LOGINS_A_MINUTE = 20
 PAUSE_SECONDS = 1.1
 
 
-@dataclass
+@dataclass(eq=False)
 class Host:
     """A copy of the project, served by gunicorn."""
 
-    folder: Path
+    project: BakedProject
     command: list[str]
     variables: dict[str, str]
     port: int = field(default_factory=free_port)
     stack: ExitStack = field(default_factory=ExitStack)
+    # How many requests a balancer sent here.
+    taken: int = 0
 
     @property
     def client(self) -> Client:
@@ -46,28 +51,43 @@ class Host:
     def start(self) -> None:
         command = [*self.command, "--bind", f"127.0.0.1:{self.port}"]
         environment = clean_environment(**self.variables)
-        self.stack.enter_context(serving(command, self.folder, environment, self.port))
+        self.stack.enter_context(serving(command, self.project.path, environment, self.port))
 
     def stop(self) -> None:
         self.stack.close()
 
-    def ask(self, method: str, path: str, body: Any = None, access: str = "") -> tuple[int, Any]:
-        headers = dict(PROXIED) | ({"Authorization": f"Bearer {access}"} if access else {})
-        content = None if body is None else json.dumps(body)
-        return self.client.exchange(method, path, headers | {"Content-Type": JSON}, content)
-
     def is_ready(self) -> bool:
         try:
-            return self.ask("GET", "/health/ready")[0] == 200
+            return ask(self.client, "GET", "/health/ready")[0] == 200
         except (OSError, HTTPException):
             return False
 
 
+def ask(
+    client: Client, method: str, path: str, body: Any = None, access: str = ""
+) -> tuple[int, Any]:
+    headers = {**client.headers, "Content-Type": JSON}
+    headers |= {"Authorization": f"Bearer {access}"} if access else {}
+    return client.exchange(method, path, headers, None if body is None else json.dumps(body))
+
+
+# For the contract, which logs in more often than anybody may.
+NO_LIMITS = """
+from auth_core.settings import RATE_LIMITS
+RATE_LIMITS = dict.fromkeys(RATE_LIMITS, "1000000/m/ip")
+LOGIN_FREE_FAILURES = 1_000_000
+"""
+
+
 @pytest.fixture
-def hosts(bake: Bake, home: Path, database: str, tmp_path: Path) -> Iterator[list[Host]]:
+def hosts(
+    request: pytest.FixtureRequest, bake: Bake, home: Path, database: str, tmp_path: Path
+) -> Iterator[list[Host]]:
     # No test asks a stranger's server for breached passwords.
     project = bake(database="postgresql", email_verification="none", breached_passwords=False)
     project.make(".env", home)
+    with (project.path / "config" / "settings_team.py").open("a") as settings:
+        settings.write(getattr(request, "param", ""))
     variables = {
         "DJANGO_ENV": "production",
         "DATABASE_URL": database,
@@ -83,34 +103,34 @@ def hosts(bake: Bake, home: Path, database: str, tmp_path: Path) -> Iterator[lis
         for name in ("one", "other"):
             folder = tmp_path / name
             shutil.copytree(project.path, folder)
-            host = Host(folder, gunicorn, variables)
+            host = Host(replace(project, path=folder), gunicorn, variables)
             stack.callback(host.stop)
             host.start()
             found.append(host)
         yield found
 
 
-def register(host: Host, name: str) -> dict[str, str]:
+def register(client: Client, name: str) -> dict[str, str]:
     body = {"username": name, "email": f"{name}@example.com"}
     body |= {"password1": PASSWORD, "password2": PASSWORD}
-    status, tokens = host.ask("POST", "/api/auth/registration/", body)
+    status, tokens = ask(client, "POST", "/api/auth/registration/", body)
     assert status == 201, tokens
     return dict(tokens)
 
 
 def test_what_one_host_ends_the_other_refuses(hosts: list[Host]) -> None:
     """REV-01: at the next request; also what was renewed there."""
-    one, other = hosts
+    one, other = (host.client for host in hosts)
     tokens = register(one, "ada")
-    assert other.ask("GET", USER, access=tokens["access"])[0] == 200
-    status, renewed = other.ask("POST", REFRESH, {"refresh": tokens["refresh"]})
+    assert ask(other, "GET", USER, access=tokens["access"])[0] == 200
+    status, renewed = ask(other, "POST", REFRESH, {"refresh": tokens["refresh"]})
     assert status == 200
-    assert one.ask("GET", USER, access=renewed["access"])[0] == 200
+    assert ask(one, "GET", USER, access=renewed["access"])[0] == 200
     body = {"refresh": renewed["refresh"]}
-    assert one.ask("POST", "/api/auth/logout/", body, renewed["access"])[0] == 200
+    assert ask(one, "POST", "/api/auth/logout/", body, renewed["access"])[0] == 200
     for access in (tokens["access"], renewed["access"]):
-        assert other.ask("GET", USER, access=access)[0] == 401
-    assert other.ask("POST", REFRESH, body)[0] == 401
+        assert ask(other, "GET", USER, access=access)[0] == 401
+    assert ask(other, "POST", REFRESH, body)[0] == 401
 
 
 def test_limits_are_shared(hosts: list[Host]) -> None:
@@ -120,9 +140,10 @@ def test_limits_are_shared(hosts: list[Host]) -> None:
     turns = cycle(hosts)
     for number in range(FAILED_LOGINS_A_MINUTE):
         body = {"username": f"nobody{number}", "password": "wrong"}
-        assert next(turns).ask("POST", LOGIN, body)[0] == 400
+        assert ask(next(turns).client, "POST", LOGIN, body)[0] == 400
     for host in hosts:
-        assert host.ask("POST", LOGIN, {"username": "nobody", "password": "wrong"})[0] == 429
+        body = {"username": "nobody", "password": "wrong"}
+        assert ask(host.client, "POST", LOGIN, body)[0] == 429
 
 
 @dataclass
@@ -131,18 +152,34 @@ class Balancer:
 
     hosts: list[Host]
     ended: threading.Event = field(default_factory=threading.Event)
-    requests: "count[int]" = field(default_factory=count)
+    turns: "count[int]" = field(default_factory=count)
+    port: int = field(default_factory=free_port)
 
     def __post_init__(self) -> None:
         self.ready = list(self.hosts)
+
+    @contextmanager
+    def serving(self) -> Iterator[Client]:
+        handler = partial(Forwarding, self)
+        server = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
+        with ThreadPoolExecutor(2) as pool:
+            running = [pool.submit(server.serve_forever, 0.05), pool.submit(self.watch)]
+            try:
+                yield Client(f"http://127.0.0.1:{self.port}")
+            finally:
+                self.ended.set()
+                server.shutdown()
+                server.server_close()
+            for each in running:
+                each.result()
 
     def watch(self) -> None:
         while not self.ended.wait(POLL_SECONDS):
             self.ready = [host for host in self.hosts if host.is_ready()] or self.ready
 
-    def ask(self, *request: Any) -> tuple[int, Any]:
+    def next(self) -> Host:
         ready = self.ready
-        return ready[next(self.requests) % len(ready)].ask(*request)
+        return ready[next(self.turns) % len(ready)]
 
     def wait_for(self, host: Host) -> None:
         deadline = time.monotonic() + 60
@@ -150,24 +187,63 @@ class Balancer:
             assert time.monotonic() < deadline
             time.sleep(POLL_SECONDS)
 
-    def live(self, tokens: dict[str, str]) -> list[tuple[int, Any]]:
-        """Refresh and read, again and again; return what was answered."""
-        answers = []
-        while not self.ended.wait(PAUSE_SECONDS):
-            answers.append(self.ask("POST", REFRESH, {"refresh": tokens["refresh"]}))
-            status, body = answers[-1]
-            tokens = body if status == 200 else tokens
-            answers.append(self.ask("GET", USER, None, tokens["access"]))
-        return answers
+
+class Forwarding(BaseHTTPRequestHandler):
+    """A request on its way to a host, over a connection of its own."""
+
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, balancer: Balancer, *arguments: Any) -> None:
+        self.balancer = balancer
+        super().__init__(*arguments)
+
+    def forward(self) -> None:
+        host = self.balancer.next()
+        host.taken += 1
+        content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        connection = HTTPConnection("127.0.0.1", host.port, timeout=60)
+        try:
+            connection.request(self.command, self.path, content, {**self.headers, **PROXIED})
+            answer = connection.getresponse()
+            content = answer.read()
+        finally:
+            connection.close()
+        self.send_response_only(answer.status, answer.reason)
+        for name, value in answer.getheaders():
+            if name.lower() not in {"connection", "content-length", "transfer-encoding"}:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def __getattr__(self, name: str) -> Any:
+        """Take every method that is there, or is not."""
+        if name.startswith("do_"):
+            return self.forward
+        raise AttributeError(name)
+
+    def log_message(self, *_: Any) -> None:
+        """Print nothing."""
+
+
+def live(client: Client, ended: threading.Event, tokens: dict[str, str]) -> list[tuple[int, Any]]:
+    """Refresh and read, again and again; return what was answered."""
+    answers = []
+    while not ended.wait(PAUSE_SECONDS):
+        answers.append(ask(client, "POST", REFRESH, {"refresh": tokens["refresh"]}))
+        status, body = answers[-1]
+        tokens = body if status == 200 else tokens
+        answers.append(ask(client, "GET", USER, access=tokens["access"]))
+    return answers
 
 
 def test_nobody_notices_that_hosts_restart(hosts: list[Host]) -> None:
     """REL-10: one after the other, behind a balancer that asks /health/ready."""
     balancer = Balancer(hosts)
-    users = [register(hosts[0], f"user{number}") for number in range(4)]
-    with ThreadPoolExecutor(5) as pool:
-        clients = [pool.submit(balancer.live, tokens) for tokens in users]
-        watching = pool.submit(balancer.watch)
+    users = [register(hosts[0].client, f"user{number}") for number in range(4)]
+    ended = threading.Event()
+    with balancer.serving() as client, ThreadPoolExecutor(len(users)) as pool:
+        clients = [pool.submit(live, client, ended, tokens) for tokens in users]
         try:
             for host in hosts:
                 host.stop()
@@ -175,8 +251,20 @@ def test_nobody_notices_that_hosts_restart(hosts: list[Host]) -> None:
                 host.start()
                 balancer.wait_for(host)
         finally:
-            balancer.ended.set()
-        watching.result()
+            ended.set()
         answers = [answer for each in clients for answer in each.result()]
     assert [answer for answer in answers if answer[0] != 200] == []
     assert len(answers) > 50
+
+
+@pytest.mark.parametrize("hosts", [NO_LIMITS], ids=["unlimited"], indirect=True)
+def test_both_keep_the_contract(hosts: list[Host], home: Path) -> None:
+    """`make contract BASE_URL=...`, whose requests reach the one and the other in turns."""
+    register(hosts[0].client, "ada")
+    with Balancer(hosts).serving() as client:
+        place = (f"BASE_URL={client.origin}", "NAME=ada", f"PASSWORD={PASSWORD}")
+        done = hosts[0].project.make("contract", home, *place)
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed, done.stdout[-3000:]
+    assert int(passed[1]) > 400
+    assert all(host.taken > 100 for host in hosts)

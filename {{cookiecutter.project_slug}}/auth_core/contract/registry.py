@@ -39,7 +39,8 @@ FEATURE_OF_ROW = {
 INTRODUCTION = """# Conformance
 
 What a security review asks of this project, row by row, and the test that proves it; `make contract` runs
-them all, `make contract BASE_URL=https://...` those that need no inside access against a running server.
+them all, `make contract BASE_URL=https://... NAME=... PASSWORD=...` those that need no inside access against a running server,
+as an account of it. Raise `RATE_LIMITS` and `LOGIN_FREE_FAILURES` there: limits are waited for, a minute each, and what takes longer is skipped.
 Written by `python -m auth_core.contract.registry`. ASVS: OWASP Application Security Verification Standard 5.0.0.
 Files are relative to `auth_core/`.
 """

@@ -102,6 +102,7 @@ def untimed(answer: Answer) -> Answer:
     return replace(answer, body={**answer.body, "detail": detail}, headers=headers)
 
 
+@pytest.mark.inside
 def test_limits_tell_nobody_from_somebody(api: Api, account: Account) -> None:
     """ENU-13, ENU-01: known and unknown are refused, slowed and locked after the same number of tries."""
     field = next(iter(account.credentials))
@@ -225,6 +226,7 @@ def test_requests_that_mail_do_the_same_whatever_the_address(
     assert {tuple(arguments) for arguments in tasks} == {("email",)}
 
 
+@pytest.mark.inside
 @pytest.mark.skipif(
     policy.REGISTRATION != "open" or policy.LOGIN_WITH == "email",
     reason="by the policy registration is closed, or there are no user names",

@@ -34,8 +34,7 @@ from schemathesis.specs.openapi import checks
 from auth_core import policy
 from auth_core.accounts.validators import username_validators
 from auth_core.http.middleware import BodyLimitMiddleware
-from auth_core.testing import BASE_URL, Account, Answer, Api, document, registration
-from auth_core.throttling.models import Counter
+from auth_core.testing import BASE_URL, Account, Answer, Api, document, forget_uses, registration
 
 pytestmark = pytest.mark.django_db
 
@@ -266,7 +265,7 @@ def test_a_body_that_is_no_object_is_400(
     client = account.log_in()
     bodies: list[Any] = [[], [{}], "x", 5, None, True]
     for body in bodies:
-        Counter.objects.all().delete()
+        forget_uses()
         assert_error(client.request(method, in_full(path), json.dumps(body).encode()), 400)
 
 
@@ -300,7 +299,7 @@ def test_a_bad_value_in_any_field_is_400(
     for (name, value), field in product(BAD_VALUES.items(), fields_of(operation)):
         if operation["operationId"] == "logout" and len(value) > 50_000:
             continue  # logging out never fails for want of a valid token (RFC 7009, 2.2)
-        Counter.objects.all().delete()
+        forget_uses()
         # `value` goes into one field, the others hold something harmless.
         others = {**registration(), **dict.fromkeys(fields_of(operation), "harmless")}
         others.pop(field, None)
@@ -362,7 +361,7 @@ def test_any_request_gets_a_documented_answer(
         suppress_health_check=list(HealthCheck),
     )
     def check(case: Any) -> None:
-        Counter.objects.all().delete()
+        forget_uses()
         sent = requests.Request(**case.as_transport_kwargs(base_url="http://testserver")).prepare()
         conforms(case, sent, client)
 
@@ -429,7 +428,8 @@ def test_too_many_parameters_are_400(account: Account) -> None:
     for path in (reverse("session_list"), reverse("rest_login"), reverse("health_live")):
         begin = time.perf_counter()
         method = "POST" if "login" in path else "GET"
-        assert client.request(method, f"{path}?{query}").status in {200, 400}
+        # 414 from a server that takes no line so long.
+        assert client.request(method, f"{path}?{query}").status in {200, 400, 414}
         assert time.perf_counter() - begin < 1
 
 
@@ -574,9 +574,10 @@ def test_a_database_that_is_away_is_503(
         assert_error(client.get(reverse("admin:index"), Cookie=session), 503, "unavailable")
 
 
+# The first two are longer than what gunicorn lets through.
 HEADERS = [
-    "x" * 20_000,
-    ",".join(["de-" + "a" * 8] * 900),
+    pytest.param("x" * 20_000, marks=pytest.mark.inside),
+    pytest.param(",".join(["de-" + "a" * 8] * 900), marks=pytest.mark.inside),
     "de;q=nonsense",
     "*;q=1e999",
     "\xff\xfe",
