@@ -295,7 +295,7 @@ def test_a_form_takes_nothing_before_its_script_listens(
     """On a slow network: what was typed, and Enter, would be lost."""
     page = open_browser().new_page()
     held = list[Route]()
-    page.route("**/page.js", lambda route: held.append(route))  # it marks what it is given
+    page.route("**/page.js", lambda route: held.append(route))  # noqa: PLW0108 - it is marked
     with page.expect_request("**/page.js"):
         page.goto(f"{site.origin}/account/login", wait_until="commit")
     page.locator("#login [name=login]").wait_for()
