@@ -363,7 +363,7 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
         asked_for = {*item.fixturenames} - {"monkeypatch"} | {*signature(item.function).parameters}
         if item.get_closest_marker("inside") or INSIDE & asked_for:
             item.add_marker(skip)
-        # The database here is not the server's: no test may touch it.
+        # The database here is not the server's: no test may touch it (see `db` below).
         for node in item.listchain():
             node.own_markers[:] = [it for it in node.own_markers if it.name != "django_db"]
 
@@ -386,6 +386,13 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
         if connection.vendor == "sqlite":
             with connection.cursor() as cursor:
                 cursor.execute("DROP TRIGGER IF EXISTS auth_audit_no_delete")
+
+
+if BASE_URL:
+
+    @pytest.fixture
+    def db() -> None:
+        """Stand in for pytest-django's, which would let a test into the database here."""
 
 
 @pytest.fixture(autouse=True, params=DELIVERIES[policy.TOKEN_DELIVERY])
@@ -430,7 +437,7 @@ def make_account(db: Any) -> Callable[..., Account]:
 
 
 @pytest.fixture
-def account(request: pytest.FixtureRequest) -> Account:
+def account(request: pytest.FixtureRequest, db: Any) -> Account:
     if not BASE_URL:
         made: Account = request.getfixturevalue("make_account")()
         return made
