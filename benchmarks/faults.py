@@ -183,7 +183,7 @@ class Server:
         return run(self.python, "manage.py", *words, folder=self.project, **self.variables)
 
     def ask(
-        self, method: str, path: str, body: Any, access: str = "", client: str = "10.0.0.1"
+        self, method: str, path: str, body: Any, access: str = "", *, client: str = "10.0.0.1"
     ) -> tuple[int, Any]:
         """Send a request as a proxy does; return the status, NO_ANSWER being one, and the body."""
         headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": client}

@@ -112,7 +112,7 @@ def purge(server: Server, expired: int, seconds: float) -> str:
         env=clean_environment(**server.variables),
         stdout=subprocess.DEVNULL,
     )
-    meanwhile, took = [], 0.0
+    meanwhile, took = list[dict[str, float]](), 0.0
     while process.poll() is None or not meanwhile:
         meanwhile.append(ask(server, "refresh", seconds))
         took = time.monotonic() - began
