@@ -265,7 +265,7 @@ class Life:
 def totp(secret: str, steps: int = 0) -> str:
     """Return what an authenticator app shows now, or so many 30 seconds later (RFC 6238)."""
     second = time.time() % 30
-    # A step begins later on a server whose clock is behind, and a busy one takes its time.
+    # The server's clock may be a little behind, and a busy server takes its time.
     if not 3 < second < 24:  # noqa: PLR2004
         time.sleep((34 - second) % 30)
     counter = struct.pack(">Q", int(time.time()) // 30 + steps)

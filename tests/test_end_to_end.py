@@ -57,9 +57,10 @@ def running(
     project.manage(environment, "migrate", variables=variables)
     port = free_port()
     code = (
-        "import datetime, runpy, sys, time_machine\n"
+        "import datetime, runpy, sys, time, time_machine\n"
         f"then = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds={ahead})\n"
         "time_machine.travel(then, tick=True).start()\n"
+        "time.time()  # the first look sets it going; before that it stands\n"
         f"sys.argv = ['manage.py', 'runserver', '--noreload', '127.0.0.1:{port}']\n"
         "runpy.run_path('manage.py', run_name='__main__')\n"
     )

@@ -47,6 +47,7 @@ import datetime, pathlib, runpy, sys, threading, time, time_machine
 place, port = pathlib.Path("var/ahead"), sys.argv[1]
 place.write_text("0")
 clock = time_machine.travel(datetime.datetime.now(datetime.UTC), tick=True).start()
+time.time()  # the first look sets it going; before that it stands
 def follow(done=0):
     while True:
         time.sleep(0.02)
