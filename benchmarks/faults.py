@@ -61,11 +61,12 @@ NO_ANSWER: Final = 0
 # What becomes of a request. A process hashes one password at a time, and few wait for it.
 ANSWERED, AWAY = "answered", "503, no database"
 BUSY, KILLED = "503, too many passwords at once", "no answer, worker killed"
-BEFORE_FIELD = "    USERNAME_FIELD ="
-FIELD = "    nickname = models.CharField(max_length=40, null=True)\n\n"
 TASKS_LEFT = """
 SELECT json_agg(task) FROM django_tasks_database_dbtaskresult task WHERE status != 'SUCCESSFUL'
 """
+# What a release of the team's brings.
+BEFORE_FIELD = "    USERNAME_FIELD ="
+FIELD = "    nickname = models.CharField(max_length=40, null=True)\n\n"
 NEW_MIGRATION = "0099_nickname.py"
 MIGRATION = """
 from django.db import migrations, models

@@ -265,9 +265,9 @@ class Life:
 def totp(secret: str, steps: int = 0) -> str:
     """Return what an authenticator app shows now, or so many 30 seconds later (RFC 6238)."""
     second = time.time() % 30
-    # The server's clock may be a little behind, and a busy server takes its time.
-    if not 3 < second < 24:  # noqa: PLR2004
-        time.sleep((34 - second) % 30)
+    # A step begins a little later on a server whose clock differs, and a busy one takes its time.
+    if not 1 < second < 24:  # noqa: PLR2004
+        time.sleep((31 - second) % 30)
     counter = struct.pack(">Q", int(time.time()) // 30 + steps)
     mac = hmac.digest(base64.b32decode(secret), counter, "sha1")
     (number,) = struct.unpack_from(">I", mac, mac[-1] & 15)

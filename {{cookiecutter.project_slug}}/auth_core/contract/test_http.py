@@ -425,11 +425,12 @@ def test_too_many_parameters_are_400(account: Account) -> None:
     """HTTP-10: a thousand parameters in a query are not more than the limit; more is no 5xx."""
     query = "&".join(f"p{number}=1" for number in range(5000))
     client = account.log_in()
+    # A server elsewhere may take no line so long.
+    allowed = {200, 400, 414} if BASE_URL else {200, 400}
     for path in (reverse("session_list"), reverse("rest_login"), reverse("health_live")):
         begin = time.perf_counter()
         method = "POST" if "login" in path else "GET"
-        # 414 from a server that takes no line so long.
-        assert client.request(method, f"{path}?{query}").status in {200, 400, 414}
+        assert client.request(method, f"{path}?{query}").status in allowed
         assert time.perf_counter() - begin < 1
 
 
