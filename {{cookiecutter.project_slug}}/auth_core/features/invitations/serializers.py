@@ -23,6 +23,14 @@ def invalid_invitation() -> serializers.ValidationError:
     )
 
 
+def of_key(key: str) -> Invitation:
+    """Return the valid invitation of a mailed key."""
+    invitation: Invitation | None = Invitation.objects.of_key(key).first()
+    if invitation is None:
+        raise invalid_invitation()
+    return invitation
+
+
 class InvitationSerializer(serializers.ModelSerializer):
     """{"email"} invites; answered with the invitation, whose times are ISO 8601 in UTC, or null."""
 
@@ -54,10 +62,14 @@ class InvitedRegisterSerializer(RegisterSerializer):
         return fields
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        invitation = Invitation.objects.of_key(attrs["invitation"]).first()
-        if invitation is None:
-            raise invalid_invitation()
-        return super().validate({**attrs, "invitation": invitation, "email": invitation.email})
+        key = attrs["invitation"]
+        invitation = of_key(key)
+        try:
+            return super().validate({**attrs, "invitation": invitation, "email": invitation.email})
+        except serializers.ValidationError:
+            # Another acceptance may have used it since, and so have taken the name and the address.
+            of_key(key)
+            raise
 
     def save(self, request: Any) -> Any:
         """Create the user and use the invitation up, once: its row stays locked meanwhile."""
