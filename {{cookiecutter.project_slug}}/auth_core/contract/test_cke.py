@@ -182,9 +182,9 @@ def test_no_endpoint_leads_elsewhere(
             answer = api.post(path, {**body, **asked}, Host="evil.example")
             assert answer.status < 300 or answer.status in (400, 429)
             assert "Location" not in answer.headers
-            assert "evil" not in str(answer.body)
+            assert "evil.example" not in str(answer.body)
     assert mailbox
-    assert not [message for message in mailbox if "evil" in f"{message.subject}{message.body}"]
+    assert "evil.example" not in "".join(f"{mail.subject}{mail.body}" for mail in mailbox)
 
 
 @pytest.mark.skipif(not django_settings.ADMIN_PATH, reason="the admin is switched off")
@@ -205,4 +205,4 @@ def test_the_admin_leads_nowhere_else(settings: Any) -> None:
             assert urlsplit(target)[:2] == ("", "")
             assert target.startswith("/")
             assert not target.startswith(("//", "/\\"))
-            assert "evil" not in target
+            assert "evil.example" not in target

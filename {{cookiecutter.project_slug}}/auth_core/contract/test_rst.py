@@ -272,7 +272,7 @@ def test_no_header_leads_a_link_astray(
     assert answer.status == (400 if refused else 200)
     assert len(mailbox) == (not refused)
     for mail in mailbox:
-        assert "evil" not in str(mail.message())
+        assert "evil.example" not in str(mail.message())
         links = re.findall(r"https?://\S+", mail.body)
         assert links
         assert all(link.startswith(f"{settings.FRONTEND_URL}/") for link in links)
@@ -321,7 +321,7 @@ def test_no_request_line_leads_a_link_astray(served: tuple[int, Path]) -> None:
     assert status_of(answer) in (200, 400)
     mails = "\n".join(file.read_text() for file in folder.iterdir())
     assert bool(mails) == (status_of(answer) == 200)
-    assert "evil" not in mails
+    assert "evil.example" not in mails
     assert all(
         link.startswith("https://app.example.com/") for link in re.findall(r"https?://\S+", mails)
     )

@@ -722,7 +722,7 @@ def test_the_user_is_told_of_a_new_key(account: Account, session: Api, mailbox: 
     assert READ in message.body
     assert "127.0.0.1" in message.body
     assert created["key"] not in message.body
-    assert "evil" not in message.body
+    assert "evil.example" not in message.body
 
 
 def test_making_and_revoking_are_on_the_trail(session: Api, account: Account) -> None:
