@@ -307,6 +307,22 @@ def test_a_form_takes_nothing_before_its_script_listens(
     assert page.evaluate(focus) == "INPUT"
 
 
+def test_the_account_is_shown_when_nothing_moves_any_more(user: User) -> None:
+    """A list that came later would push the button away that is just being clicked."""
+    page = user.page
+    held = list[Route]()
+    for last in ("sessions", "api-keys", "mfa/status", "passkeys", "social/accounts"):
+        address = f"**/api/auth/{last}/"
+        page.route(address, lambda route: held.append(route))  # noqa: PLW0108 - it is marked
+        with page.expect_request(address):
+            page.reload()
+        expect(page.locator("#identity [data-of=username]")).to_have_text(user.name)
+        expect(page.locator("#sections")).to_be_hidden()
+        held.pop().continue_()
+        expect(page.locator("#sections")).to_be_visible()
+        page.unroute(address)
+
+
 def test_a_password_is_recovered_and_an_account_deleted(user: User) -> None:
     page = user.page
     page.get_by_role("button", name="Log out", exact=True).click()

@@ -1,4 +1,4 @@
-// The account: who it is, where it is logged in, and how it ends. Sections of features wait for the event "account".
+// The account: who it is, where it is logged in, and how it ends. Sections of features fill themselves `onShow`.
 
 import { auth, onClick, options, say, textOf } from "./page.js";
 
@@ -8,6 +8,14 @@ const sections = document.getElementById("sections");
 let reason = "out";
 
 let shown; // whose account this is
+const fillers = [];
+
+// Fill a section before all are shown, at once: what moves under a pointer is missed. Returns what fills it again.
+export function onShow(line, load) {
+  const fill = () => load().catch((error) => say(line, textOf(error), true));
+  fillers.push(fill);
+  return fill;
+}
 
 auth.onChange(async (change) => {
   if (change === "out") return location.replace(`${options.login}#${reason}=`);
@@ -89,10 +97,10 @@ async function load() {
     if (error.status !== 403) return;
   }
   if (user) showUser(user);
-  sections.hidden = false;
-  showSessions().catch((error) => say(answer, textOf(error), true));
-  document.dispatchEvent(new CustomEvent("account", { detail: user }));
+  await Promise.all(fillers.map((fill) => fill())).finally(() => { sections.hidden = false; });
 }
+
+onShow(answer, showSessions);
 
 onClick(document.getElementById("log-out"), state, () => auth.logOut());
 onClick(document.getElementById("end-all"), answer, () => auth.logOut({ everywhere: true }));

@@ -1,7 +1,7 @@
 // The API keys of the account.
 
-import { filled, row, when } from "./account.js";
-import { auth, onClick, say, textOf } from "./page.js";
+import { filled, onShow, row, when } from "./account.js";
+import { auth, onClick } from "./page.js";
 
 const list = document.getElementById("api-keys");
 const answer = document.getElementById("api-keys-answer");
@@ -25,8 +25,7 @@ async function load() {
   list.replaceChildren(...rows);
 }
 
-const reload = () => load().catch((error) => say(answer, textOf(error), true));
-document.addEventListener("account", reload);
+const reload = onShow(answer, load);
 
 document.getElementById("key").addEventListener("done", ({ detail }) => {
   const text = shown.querySelector("code");

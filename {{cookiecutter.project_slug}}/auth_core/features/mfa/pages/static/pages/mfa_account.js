@@ -1,7 +1,7 @@
 // The second factor of the account: set it up, renew the recovery codes, switch it off.
 
-import { filled, when } from "./account.js";
-import { ask, auth, onClick, recently, say, textOf } from "./page.js";
+import { filled, onShow, when } from "./account.js";
+import { ask, auth, onClick, recently, say } from "./page.js";
 
 const part = (name) => document.getElementById(`mfa-${name}`);
 const answer = part("answer");
@@ -28,7 +28,7 @@ function showCodes(codes) {
   list.focus();
 }
 
-document.addEventListener("account", () => load().catch((error) => say(answer, textOf(error), true)));
+onShow(answer, load);
 
 // Factors of another kind were added or removed; recovery codes come with the first.
 document.addEventListener("factors", ({ detail: codes }) => (codes.length ? showCodes(codes) : load()));

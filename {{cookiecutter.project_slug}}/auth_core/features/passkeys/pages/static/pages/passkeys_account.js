@@ -1,7 +1,7 @@
 // The passkeys of the account, and one in place of the password where that is asked again.
 
-import { filled, row, when } from "./account.js";
-import { ask, auth, onClick, recently, say, textOf } from "./page.js";
+import { filled, onShow, row, when } from "./account.js";
+import { ask, auth, onClick, recently } from "./page.js";
 import { onPress, proof } from "./passkeys.js";
 
 const part = (name) => document.getElementById(`passkey-${name}`);
@@ -34,7 +34,7 @@ async function changed(recoveryCodes = []) {
   document.dispatchEvent(new CustomEvent("factors", { detail: recoveryCodes }));
 }
 
-document.addEventListener("account", () => load().catch((error) => say(answer, textOf(error), true)));
+onShow(answer, load);
 
 onPress(part("add"), answer, async () => {
   const made = await recently(async () => {

@@ -1,7 +1,7 @@
 // The providers at which the user may log in.
 
-import { filled, when } from "./account.js";
-import { auth, onClick, recently, say, textOf } from "./page.js";
+import { filled, onShow, when } from "./account.js";
+import { auth, onClick, recently } from "./page.js";
 import { leave } from "./social_login.js";
 
 const list = document.getElementById("social");
@@ -18,7 +18,7 @@ async function load() {
   }
 }
 
-document.addEventListener("account", () => load().catch((error) => say(answer, textOf(error), true)));
+onShow(answer, load);
 
 for (const each of list.querySelectorAll("li")) {
   const { provider } = each.dataset;
