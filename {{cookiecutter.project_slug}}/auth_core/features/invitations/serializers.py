@@ -11,23 +11,18 @@ from rest_framework import serializers
 from auth_core.accounts.serializers import RegisterSerializer, email_taken
 from auth_core.audit.log import record
 
-from .models import Invitation
+from .models import Invitation, InvitationQuerySet
 from .services import Event
 
 
-def invalid_invitation() -> serializers.ValidationError:
-    """One answer for a key that is wrong, used, withdrawn, replaced or expired."""
-    return serializers.ValidationError(
-        {"invitation": [_("The invitation is not valid or has expired.")]},
-        code="invalid_invitation",
-    )
-
-
-def of_key(key: str) -> Invitation:
-    """Return the valid invitation of a mailed key."""
-    invitation: Invitation | None = Invitation.objects.of_key(key).first()
+def required(invitations: InvitationQuerySet) -> Invitation:
+    """Return the one invitation, or answer alike for a key that is wrong, used, withdrawn, replaced or expired."""
+    invitation = invitations.first()
     if invitation is None:
-        raise invalid_invitation()
+        raise serializers.ValidationError(
+            {"invitation": [_("The invitation is not valid or has expired.")]},
+            code="invalid_invitation",
+        )
     return invitation
 
 
@@ -62,21 +57,20 @@ class InvitedRegisterSerializer(RegisterSerializer):
         return fields
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        key = attrs["invitation"]
-        invitation = of_key(key)
+        found = Invitation.objects.of_key(attrs["invitation"])
+        invitation = required(found)
         try:
             return super().validate({**attrs, "invitation": invitation, "email": invitation.email})
         except serializers.ValidationError:
             # Another acceptance may have used it since, and so have taken the name and the address.
-            of_key(key)
+            required(found)
             raise
 
     def save(self, request: Any) -> Any:
         """Create the user and use the invitation up, once: its row stays locked meanwhile."""
         read: Invitation = self.validated_data["invitation"]
-        invitation = Invitation.objects.valid().select_for_update().filter(link=read.link).first()
-        if invitation is None:
-            raise invalid_invitation()
+        valid = Invitation.objects.valid().select_for_update()
+        invitation = required(valid.filter(link=read.link))
         user = super().save(request)
         if user is None:
             raise email_taken()

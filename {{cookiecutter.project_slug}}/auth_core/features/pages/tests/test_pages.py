@@ -124,7 +124,7 @@ def test_a_page_leads_nowhere_else_and_only_shows() -> None:
     for where in EVERY:
         answer = Client().get(f"/account/{where}", parameters)
         assert answer.status_code == 200
-        assert b"evil.example" not in answer.content
+        assert b"evil" not in answer.content
         assert not answer.cookies
         assert Client().post(f"/account/{where}").status_code == 405
 
