@@ -130,7 +130,7 @@ def environment(row: Row, project: BakedProject, place: Place) -> Path:
 def test_its_own_tests_pass(
     row: Row, project: BakedProject, environment: Path, request: pytest.FixtureRequest
 ) -> None:
-    """One of five shares, and this row's few of the slow ones: each test meets each value."""
+    """One of five shares of the files, and few slow ones: each test meets each value."""
     variables = {}
     if project.answers["database"] == "postgresql":
         # Where there is none SQLite stands in, as it does for a team.
