@@ -21,6 +21,31 @@ def test_the_slow_tests_pass_on_postgresql(bake: Bake, home: Path, database: str
     project.manage(home, "migrate", variables=variables)
 
 
+PREPARED = """
+from django.contrib.auth import get_user_model
+from django.db import connection
+
+for _ in range(7):
+    get_user_model().objects.filter(username="ada").first()
+with connection.cursor() as cursor:
+    cursor.execute("SELECT count(*) FROM pg_prepared_statements")
+    print("prepared:", cursor.fetchone()[0])
+"""
+
+
+def test_statements_may_be_prepared(bake: Bake, home: Path, database: str) -> None:
+    """As docs/operations.md says: SQL that only a client can bind would fail."""
+    project = bake(database="postgresql")
+    text = project.read("docs/operations.md")
+    code = text.partition("`config/settings_team.py`:\n\n```python\n")[2].partition("```")[0]
+    (project.path / "config" / "settings_team.py").write_text(code, "utf-8")
+    variables = {"DATABASE_URL": database}
+    assert " passed" in project.make("test-quick", home, ALONE, variables=variables).stdout
+    project.manage(home, "migrate", variables=variables)
+    done = project.manage(home, "shell", "--command", PREPARED, variables=variables)
+    assert "prepared: 1" in done.stdout
+
+
 def test_a_newcomer_needs_make_alone(bake: Bake) -> None:
     """From its own pyproject into its own environment; what was made once is kept."""
     project = bake()

@@ -37,12 +37,16 @@ class AccountAdapter(DefaultAccountAdapter):
         """Return the address that TRUSTED_PROXIES vouches for, or else the peer's own.
 
         X-Forwarded-For may be shorter than that, or no address: who sends it so came round a proxy.
+        A login asks ten times; it is found once.
         """
-        try:
-            ip = str(super().get_client_ip(request))
-        except (ImproperlyConfigured, PermissionDenied):
-            ip = request.META.get("REMOTE_ADDR") or "::"  # a Unix socket has none
-        return ip.partition("%")[0]  # a zone means something on this host only
+        known = vars(request)
+        if "client_ip" not in known:
+            try:
+                ip = str(super().get_client_ip(request))
+            except (ImproperlyConfigured, PermissionDenied):
+                ip = request.META.get("REMOTE_ADDR") or "::"  # a Unix socket has none
+            known["client_ip"] = ip.partition("%")[0]  # a zone means something on this host only
+        return str(known["client_ip"])
 
     def add_message(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: an API has no page to show a message on, and it would cost a cookie."""

@@ -16,10 +16,11 @@ from allauth.mfa import app_settings
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, generate_totp_secret, hotp_value
 from allauth.mfa.utils import decrypt, encrypt
-from django.db.models import QuerySet
+from django.db.models import QuerySet, UUIDField
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from auth_core.compiled import CompiledQuery, Parameter
 from auth_core.digests import digest, normalized
 
 from .encryption import DecryptionError
@@ -41,8 +42,11 @@ def factors_of(user_id: Any) -> QuerySet[Authenticator]:
     return every.exclude(type=Authenticator.Type.RECOVERY_CODES)
 
 
+_factors = CompiledQuery(lambda: factors_of(Parameter("user", UUIDField())).values("pk"))
+
+
 def has_factor(user_id: Any) -> bool:
-    return factors_of(user_id).exists()
+    return _factors.row(user=user_id) is not None
 
 
 def has_totp(user_id: Any) -> bool:
