@@ -323,6 +323,15 @@ def test_the_account_is_shown_when_nothing_moves_any_more(user: User) -> None:
         page.unroute(address)
 
 
+def test_a_list_that_cannot_be_read_again_says_so(user: User) -> None:
+    """The new password has ended the other sessions, which the page still shows."""
+    user.page.route("**/api/auth/sessions/", lambda route: route.fulfill(status=503, body="{}"))
+    changed = {"new_password1": CHANGED, "new_password2": CHANGED}
+    user.fill("password", old_password=user.password, **changed)
+    user.hear("Your password is changed")
+    expect(user.page.locator("#sessions-answer")).not_to_be_empty()
+
+
 def test_a_password_is_recovered_and_an_account_deleted(user: User) -> None:
     page = user.page
     page.get_by_role("button", name="Log out", exact=True).click()

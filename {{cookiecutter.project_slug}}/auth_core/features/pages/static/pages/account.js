@@ -100,7 +100,7 @@ async function load() {
   await Promise.all(fillers.map((fill) => fill())).finally(() => { sections.hidden = false; });
 }
 
-onShow(answer, showSessions);
+const showSessionsAgain = onShow(answer, showSessions);
 
 onClick(document.getElementById("log-out"), state, () => auth.logOut());
 onClick(document.getElementById("end-all"), answer, () => auth.logOut({ everywhere: true }));
@@ -109,7 +109,7 @@ onClick(document.getElementById("end-others"), answer, async () => {
   await showSessions();
 });
 again.addEventListener("click", () => { say(state, ""); load(); });
-document.getElementById("password").addEventListener("done", showSessions);
+document.getElementById("password").addEventListener("done", showSessionsAgain);
 document.getElementById("delete").addEventListener("done", () => {
   reason = "deleted";
   auth.forget();
