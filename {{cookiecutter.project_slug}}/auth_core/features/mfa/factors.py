@@ -42,11 +42,11 @@ def factors_of(user_id: Any) -> QuerySet[Authenticator]:
     return every.exclude(type=Authenticator.Type.RECOVERY_CODES)
 
 
-_factors = CompiledQuery(lambda: factors_of(Parameter("user", UUIDField())).values("pk"))
+_owner = CompiledQuery(lambda: factors_of(Parameter("user", UUIDField())).values("user").distinct())
 
 
 def has_factor(user_id: Any) -> bool:
-    return _factors.row(user=user_id) is not None
+    return _owner.row(user=user_id) is not None
 
 
 def has_totp(user_id: Any) -> bool:
