@@ -35,15 +35,16 @@ def admin_urls() -> list[URLPattern | URLResolver]:
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    # Each is tried in turn: these are asked for most.
+    path(f"{AUTH}/user/", closing.AccountView.as_view(), name="rest_user_details"),
+    path(f"{policy.REFRESH_URL}/", sessions.RefreshView.as_view(), name="token_refresh"),
     *features.urlpatterns(),
     path(f"{AUTH}/login/", accounts.LoginView.as_view(), name="rest_login"),
     path(f"{AUTH}/logout/", sessions.LogoutView.as_view(), name="rest_logout"),
     path(f"{AUTH}/logout/all/", sessions.LogoutAllView.as_view(), name="logout_all"),
     path(f"{AUTH}/sessions/", sessions.SessionListView.as_view(), name="session_list"),
     path(f"{AUTH}/sessions/<uuid:pk>/", sessions.SessionView.as_view(), name="session"),
-    path(f"{policy.REFRESH_URL}/", sessions.RefreshView.as_view(), name="token_refresh"),
     path(f"{AUTH}/token/verify/", sessions.VerifyView.as_view(), name="token_verify"),
-    path(f"{AUTH}/user/", closing.AccountView.as_view(), name="rest_user_details"),
     path(f"{AUTH}/user/export/", closing.ExportView.as_view(), name="user_export"),
     path(
         f"{AUTH}/reauthenticate/",

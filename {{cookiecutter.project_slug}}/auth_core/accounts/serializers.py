@@ -1,5 +1,7 @@
 """Bodies of the account endpoints: dj-rest-auth's, with their known defects mended."""
 
+import re
+from copy import deepcopy
 from typing import Any
 
 from allauth.account.adapter import get_adapter
@@ -154,7 +156,11 @@ class RegisterSerializer(registration.RegisterSerializer):
         return self.user
 
 
-_standard_fields: dict[tuple[Any, ...], tuple[Any, dict[str, Any]]] = {}
+# Where ModelSerializer makes its fields: what a subclass puts in their place may look at the request.
+MAKERS = [
+    name for name in vars(serializers.ModelSerializer) if re.match(r"_?(build|get|include)_", name)
+]
+_fields: dict[tuple[type, str | None], dict[str, serializers.Field]] = {}
 
 
 class UserDetailsSerializer(base.UserDetailsSerializer):
@@ -173,13 +179,27 @@ class UserDetailsSerializer(base.UserDetailsSerializer):
         # The base would ask for the name, which is only read.
         extra_kwargs: dict[str, Any] = {}
 
-    def build_standard_field(self, field_name: str, model_field: Any) -> tuple[Any, dict[str, Any]]:
-        """Read a field off the model once for each language: with every request it would take longest."""
-        key = type(self), field_name, model_field, get_language()
-        if key not in _standard_fields:
-            _standard_fields[key] = super().build_standard_field(field_name, model_field)
-        field_class, options = _standard_fields[key]
-        return field_class, options.copy()
+    # Whether all serializers of the class have the same fields.
+    fields_are_fixed = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.fields_are_fixed = all(
+            getattr(cls, name) is getattr(UserDetailsSerializer, name) for name in MAKERS
+        )
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """Make the fields once for each language, and copy them as DRF does those of a class body.
+
+        With every request it would take longest. A subclass that chooses them by the request is asked
+        each time.
+        """
+        if not self.fields_are_fixed:
+            return super().get_fields()
+        key = type(self), get_language()
+        if key not in _fields:
+            _fields[key] = super().get_fields()
+        return {name: deepcopy(field) for name, field in _fields[key].items()}
 
     def update(self, instance: Any, validated_data: dict[str, Any]) -> Any:
         """Write the given fields only: the rest of the row may have changed meanwhile."""

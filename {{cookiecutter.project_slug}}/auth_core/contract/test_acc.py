@@ -10,6 +10,7 @@ from allauth.account.models import EmailAddress, EmailConfirmationHMAC
 from django.contrib.auth import get_user_model
 from django.core import signing
 from django.urls import path
+from django.utils import translation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -205,6 +206,25 @@ def test_user_details_are_a_listed_set(account: Account) -> None:
     assert set(body) == set(UserSerializer().fields)
     expected = {"pk": str(account.user.pk), "email": account.user.email, "first_name": ""}
     assert {name: body[name] for name in expected} == expected
+
+
+class ChoosySerializer(UserDetailsSerializer):
+    def get_extra_kwargs(self) -> dict[str, Any]:
+        return {**super().get_extra_kwargs(), "first_name": {"read_only": self.context["is_read"]}}
+
+
+def test_each_serializer_has_fields_of_its_own() -> None:
+    """ACC-09: what one request makes of the fields shows in no other, in any language or subclass."""
+    for made in (UserDetailsSerializer, UserSerializer):
+        changed = made()
+        changed.fields["first_name"].read_only = True
+        assert not made().fields["first_name"].read_only
+        with translation.override("de"):
+            assert str(made().fields["first_name"].label) == "Vorname"
+        assert str(made().fields["first_name"].label) == "First name"
+    for is_read in (False, True, False):
+        chosen = ChoosySerializer(context={"is_read": is_read})
+        assert chosen.fields["first_name"].read_only == is_read
 
 
 SPELLINGS = [

@@ -18,14 +18,15 @@ import pytest
 import requests
 import schemathesis
 from django.conf import settings as django_settings
+from django.conf.urls.i18n import i18n_patterns
 from django.contrib.auth import get_user_model
 from django.core.exceptions import SuspiciousOperation
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.validators import validate_email
 from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
-from django.test import RequestFactory
-from django.urls import reverse
+from django.test import Client, RequestFactory
+from django.urls import re_path, reverse
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from schemathesis.core.transport import Response
@@ -35,6 +36,7 @@ from auth_core import policy
 from auth_core.accounts.validators import username_validators
 from auth_core.http.middleware import BodyLimitMiddleware
 from auth_core.testing import BASE_URL, Account, Answer, Api, document, forget_uses, registration
+from config.urls import urlpatterns as project_urls
 
 pytestmark = pytest.mark.django_db
 
@@ -614,6 +616,21 @@ def test_sentences_are_translated_and_codes_are_not(language: str, account: Acco
         assert english.body.get("codes") == other.body.get("codes")
         assert english.body != {**other.body, "request_id": english.body["request_id"]}
         assert other.headers["Content-Language"] == language
+
+
+urlpatterns: list[Any] = [
+    *project_urls,
+    *i18n_patterns(re_path("^spoken/$", lambda request: HttpResponse(request.LANGUAGE_CODE))),
+]
+
+
+@pytest.mark.inside
+def test_a_language_in_the_path(settings: Any) -> None:
+    """HTTP-14: a project's own pages may have their language in the path, as Django's i18n_patterns do."""
+    settings.ROOT_URLCONF = __name__
+    answer = Client().get("/de/spoken/", secure=True, headers={"Accept-Language": "fr"})
+    assert (answer.status_code, answer.content) == (200, b"de")
+    assert answer.headers["Content-Language"] == "de"
 
 
 @pytest.mark.parametrize("name", ["User-Agent", "X-Request-ID", "Referer", "Origin", "Cookie"])

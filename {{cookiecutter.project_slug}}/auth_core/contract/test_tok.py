@@ -34,6 +34,7 @@ from rest_framework.views import APIView
 
 from auth_core import policy
 from auth_core.sessions.keys import Key, KeyRing, key_ring
+from auth_core.sessions.tokens import AccessToken
 from auth_core.testing import (
     OTHER_PASSWORD,
     PASSWORD,
@@ -396,6 +397,32 @@ def test_expiry(account: Account, frozen: int, kind: str) -> None:
         for age in (LEEWAY, LEEWAY + 1, 600, 86_400)
     }
     assert_refused(client, kind, late, "token_expired")
+
+
+@pytest.mark.inside
+def test_a_token_that_was_verified_expires(account: Account, clock: Any) -> None:
+    """TOK-08: that a signature is checked once in a process lets no token live longer."""
+    client = account.log_in()
+    assert client.is_alive
+    clock.shift(policy.ACCESS_TOKEN_MINUTES * 60 + LEEWAY - 1)
+    assert client.is_alive
+    clock.shift(1)
+    answer = client.get("rest_user_details")
+    assert (answer.status, answer.code) == (401, "token_expired")
+
+
+@pytest.mark.inside
+def test_few_tokens_are_remembered_and_none_as_it_stands(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What reads a process's memory finds no token that was used before; and it does not grow."""
+    backend: Any = AccessToken.backend
+    monkeypatch.setattr(backend, "AT_MOST", 2)
+    for client in [account.log_in() for _ in range(3)]:
+        assert client.is_alive
+        assert client.is_alive
+        assert str(client.access) not in repr(backend._verified)
+        assert 0 < len(backend._verified) <= 2
 
 
 @pytest.mark.inside

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from django.conf import settings
+from django.conf.urls.i18n import is_language_prefix_patterns_used
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.middleware.locale import LocaleMiddleware
+from django.utils import translation
 from django.utils.cache import patch_vary_headers
 
 from .errors import error_response
@@ -33,6 +36,27 @@ class RequestIdMiddleware:
         finally:
             current_request.reset(token)
         response["X-Request-ID"] = chosen
+        return response
+
+
+class LanguageMiddleware:
+    """Speaks the language of Accept-Language: Django's LocaleMiddleware, where paths begin with one.
+
+    Where they do not, that looks for one in the path all the same, twice, and longer than for the rest.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        self.of_path: Any = LocaleMiddleware(get_response)
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if is_language_prefix_patterns_used(settings.ROOT_URLCONF)[0]:
+            return self.of_path(request)
+        translation.activate(translation.get_language_from_request(request))
+        request.LANGUAGE_CODE = translation.get_language()
+        response = self.get_response(request)
+        patch_vary_headers(response, ["Accept-Language"])
+        response.headers.setdefault("Content-Language", translation.get_language())
         return response
 
 
