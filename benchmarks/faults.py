@@ -34,8 +34,7 @@ from aiosmtpd.controller import Controller
 from cookiecutter.main import cookiecutter
 
 from benchmarks.servers import (
-    EVERY_PEER,
-    OURS,
+    DEFAULT,
     PASSWORD,
     ROOT,
     Missing,
@@ -514,7 +513,7 @@ def main() -> None:
     if shutil.which("redis-server") is None:
         raise Missing("redis-server is not installed")
     render()
-    python = installed(next(peer for peer in EVERY_PEER if peer.name == OURS))
+    python = installed(DEFAULT)
     with TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o711)

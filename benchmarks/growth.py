@@ -13,11 +13,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.servers import (
-    EVERY_PEER,
-    OURS,
+    DEFAULT,
     PEERS,
     ROOT,
     Server,
@@ -66,11 +65,7 @@ def value(server: Server, sql: str) -> str:
 def ask(server: Server, kind: str, seconds: float) -> dict[str, float]:
     """Let wrk send a kind of request for sessions picked at random; times are in milliseconds."""
     printed = server.python_run(GROW, "tokens", str(TOKENS)).split()
-    options: dict[str, Any] = {"tokens": printed[kind == "refresh" :: 2]}
-    if kind == "user":
-        options["scheme"] = server.peer.scheme
-    else:
-        options["next"] = server.peer.refreshed
+    options = server.peer.options(kind, printed[kind == "refresh" :: 2])
     request = {"user": server.peer.user, "refresh": server.peer.refresh}[kind]
     assert request is not None  # noqa: S101 - the rendered project has both
     figures = load(server, request, seconds, connections=CONNECTIONS, **options)
@@ -131,10 +126,9 @@ def purge(server: Server, expired: int, seconds: float) -> str:
 
 def measure(sizes: list[int], expired: int, rounds: int, seconds: float) -> Iterator[str]:
     """Serve both, and yield the lines of the report."""
-    peer = next(peer for peer in EVERY_PEER if peer.name == OURS)
     with ExitStack() as stack:
         small, grown = (
-            stack.enter_context(prepared(peer, suffix)) for suffix in ("small", "grown")
+            stack.enter_context(prepared(DEFAULT, suffix)) for suffix in ("small", "grown")
         )
         for server in (small, grown):
             # It is copied: whoever has its password has theirs.

@@ -29,7 +29,6 @@ function request()
     ["X-Forwarded-For"] = client,
   }
   if scheme then headers["Authorization"] = scheme .. " " .. token end
-  if os.getenv("CLOSE") then headers["Connection"] = "close" end
   local filled = nil
   if body then
     local name = prefix .. (names > 0 and number % names or number)

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
@@ -33,6 +33,7 @@ DATABASE_URL: Final = os.environ.get(
 )
 OURS: Final = "ours"
 CONNECTIONS_AT_MOST: Final = 18
+LOAD_BEFORE: Final = os.getloadavg()[0]
 # A kept connection stays with the worker that took it; of the 16 that wrk opens at once one of two
 # workers would now and then take all.
 GUNICORN: Final = (
@@ -88,25 +89,44 @@ class Peer:
     # The names of the tokens in an answer.
     access: str = "access"
     refreshed: str = "refresh"
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
         """Return where its code is."""
-        return CACHE / "project" / "my-api" if self.name == OURS else PEERS / self.name
+        return CACHE / "project" / "my-api" if self.is_rendered else PEERS / self.name
+
+    @property
+    def is_rendered(self) -> bool:
+        """Say whether it is the rendered project, however it is set."""
+        return self.command is RENDERED
+
+    def options(self, kind: str, tokens: list[str]) -> dict[str, Any]:
+        """Return what `load` needs to send tokens: in the header, or to be exchanged."""
+        sent = {"scheme": self.scheme} if kind == "user" else {"next": self.refreshed}
+        return {"tokens": tokens, **sent}
 
 
 REGISTRATION: Final = names_and(email="{NAME}@example.com", password=PASSWORD)
 TWICE: Final = names_and(email="{NAME}@example.com", password1=PASSWORD, password2=PASSWORD)
 STATELESS: Final = "revocation of access tokens"
+DEFAULT: Final = Peer(
+    OURS, "this template's default project",
+    Request("/api/auth/user/"),
+    Request("/api/auth/login/", LOGIN),
+    Request("/api/auth/registration/", TWICE),
+    Request("/api/auth/token/refresh/", '{"refresh": "{TOKEN}"}'),
+    "-",
+    RENDERED,
+)  # fmt: skip
 EVERY_PEER: Final = (
-    Peer(
-        OURS, "this template's default project",
-        Request("/api/auth/user/"),
-        Request("/api/auth/login/", LOGIN),
-        Request("/api/auth/registration/", TWICE),
-        Request("/api/auth/token/refresh/", '{"refresh": "{TOKEN}"}'),
-        "-",
-        RENDERED,
+    DEFAULT,
+    replace(
+        DEFAULT,
+        name="remembering",
+        label="the same, SESSION_LIVENESS_CACHE_SECONDS = 5",
+        leaves_out="for up to 5 seconds, what another process has revoked, where one only reads",
+        variables={"LIVENESS_SECONDS": "5"},
     ),
     Peer(
         "stock", "dj-rest-auth + simplejwt, stock",
@@ -178,9 +198,9 @@ def run(*command: str | Path, folder: Path = ROOT, **variables: str) -> str:
 
 def installed(peer: Peer) -> Path:
     """Return the Python of a peer's environment under .cache, made anew where the pins changed."""
-    source = "pyproject.toml" if peer.name == OURS else "requirements.txt"
+    source = "pyproject.toml" if peer.is_rendered else "requirements.txt"
     wanted = (peer.folder / source).read_text("utf-8")
-    environment = CACHE / "environments" / peer.name
+    environment = CACHE / "environments" / (OURS if peer.is_rendered else peer.name)
     stamp, python = environment / "installed.txt", environment / "bin" / "python"
     if not stamp.exists() or stamp.read_text("utf-8") != wanted:
         tool = uv.find_uv_bin()
@@ -225,10 +245,10 @@ class Server:
         self.users[prefix] = count
 
     @contextmanager
-    def serving(self, **variables: str) -> Iterator[None]:
-        """Start the server, and stop it in the end."""
+    def serving(self, held: int = 0, **variables: str) -> Iterator[None]:
+        """Start the server, each worker holding so many connections, and stop it in the end."""
         self.port = free_port()
-        held = CONNECTIONS_AT_MOST // int(variables.get("WEB_CONCURRENCY", "2"))
+        held = held or CONNECTIONS_AT_MOST // int(variables.get("WEB_CONCURRENCY", "2"))
         words = [word.format(port=self.port, held=held) for word in self.peer.command]
         log = CACHE / f"{self.peer.name}.log"
         with log.open("wb") as output:
@@ -343,10 +363,10 @@ def prepared(peer: Peer, suffix: str = "") -> Iterator[Server]:
     url = urlsplit(DATABASE_URL)._replace(path=f"/{name}").geturl()
     folders = f"{peer.folder}{os.pathsep}{PEERS / 'common'}"
     variables = {"DATABASE_URL": url, "SECRET_KEY": secrets.token_urlsafe(64)}
-    variables |= {"PYTHONPATH": folders, "DJANGO_SETTINGS_MODULE": "settings"}
+    variables |= {"PYTHONPATH": folders, "DJANGO_SETTINGS_MODULE": "settings", **peer.variables}
     server = Server(peer, python, variables)
     try:
-        if peer.name == OURS:
+        if peer.is_rendered:
             configure(server)
         if peer.command == UVICORN:
             made = "from app import SQLModel, engine; SQLModel.metadata.create_all(engine)"
@@ -414,12 +434,9 @@ def system() -> str:
 
 
 def machine(python: Path) -> str:
-    """Name the database, too, and how busy it was: other work shows in every figure."""
+    """Name the database, too, and how busy it was before: other work shows in every figure."""
     version = statement(python, DATABASE_URL, "SHOW server_version")
-    return (
-        f"{system()}, PostgreSQL {version.split()[0]}, load average {os.getloadavg()[2]:.1f} (of "
-        "the benchmark itself about 2; what is beyond was other work)"
-    )
+    return f"{system()}, PostgreSQL {version.split()[0]}, load average before {LOAD_BEFORE:.1f}"
 
 
 def publish(name: str, report: str, folder: Path) -> None:
