@@ -228,6 +228,8 @@ class Server:
     peer: Peer
     python: Path
     variables: dict[str, str]
+    # Of its files.
+    name: str
     port: int = 0
     process: "subprocess.Popen[bytes] | None" = None
     users: dict[str, int] = field(default_factory=dict)
@@ -250,7 +252,7 @@ class Server:
         self.port = free_port()
         held = held or CONNECTIONS_AT_MOST // int(variables.get("WEB_CONCURRENCY", "2"))
         words = [word.format(port=self.port, held=held) for word in self.peer.command]
-        log = CACHE / f"{self.peer.name}.log"
+        log = CACHE / f"{self.name}.log"
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [str(self.python), *words],
@@ -281,7 +283,7 @@ class Server:
                 time.sleep(0.1)
             else:
                 return
-        raise SystemExit(f"{self.peer.name} did not start: see {CACHE / self.peer.name}.log")
+        raise SystemExit(f"{self.peer.name} did not start: see {CACHE / self.name}.log")
 
     def ask(self, request: Request, name: str = "", token: str = "") -> tuple[int, Any, int]:
         """Send one request; return the status, the body, and how many statements were counted."""
@@ -358,13 +360,13 @@ def statement(python: Path, url: str, text: str) -> str:
 def prepared(peer: Peer, suffix: str = "") -> Iterator[Server]:
     """Install a peer and make its database, which is dropped in the end."""
     python = installed(peer)
-    name = f"benchmark_{peer.name}{suffix}_{os.getpid()}"
-    statement(python, DATABASE_URL, f'CREATE DATABASE "{name}"')
-    url = urlsplit(DATABASE_URL)._replace(path=f"/{name}").geturl()
+    database = f"benchmark_{peer.name}{suffix}_{os.getpid()}"
+    statement(python, DATABASE_URL, f'CREATE DATABASE "{database}"')
+    url = urlsplit(DATABASE_URL)._replace(path=f"/{database}").geturl()
     folders = f"{peer.folder}{os.pathsep}{PEERS / 'common'}"
     variables = {"DATABASE_URL": url, "SECRET_KEY": secrets.token_urlsafe(64)}
     variables |= {"PYTHONPATH": folders, "DJANGO_SETTINGS_MODULE": "settings", **peer.variables}
-    server = Server(peer, python, variables)
+    server = Server(peer, python, variables, f"{peer.name}{suffix}")
     try:
         if peer.is_rendered:
             configure(server)
@@ -375,7 +377,7 @@ def prepared(peer: Peer, suffix: str = "") -> Iterator[Server]:
             server.python_run("-m", "django", "migrate", "--verbosity", "0")
         yield server
     finally:
-        statement(python, DATABASE_URL, f'DROP DATABASE "{name}" WITH (FORCE)')
+        statement(python, DATABASE_URL, f'DROP DATABASE "{database}" WITH (FORCE)')
 
 
 def configure(server: Server) -> None:
@@ -398,7 +400,7 @@ def load(server: Server, request: Request, seconds: float, **options: Any) -> Ma
     if wrk is None:
         raise Missing("wrk is not installed: apt-get install wrk (or brew install wrk)")
     connections = options.pop("connections", 16)
-    tokens = CACHE / f"{server.peer.name}.tokens"
+    tokens = CACHE / f"{server.name}.tokens"
     tokens.write_text("".join(f"{token}\n" for token in options.pop("tokens", ())), "ascii")
     variables = {name.upper(): str(value) for name, value in options.items()}
     variables |= {"METHOD": request.method, "TARGET": request.target, "TOKENS": str(tokens)}

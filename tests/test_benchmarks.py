@@ -59,6 +59,14 @@ def test_faults_lose_nothing(tmp_path: Path) -> None:
     assert "no write was lost, no answer wrong" in text
 
 
+@pytest.mark.usefixtures("wrk", "postgres")
+def test_scaling_is_measured(tmp_path: Path) -> None:
+    (_, *rows), _ = report(tmp_path, "scaling", "--rounds", "1", "--seconds", "1")
+    assert [row[0].strip() for row in rows] == ["1 process", "2 processes", "2 hosts of 1 process"]
+    for row in rows:
+        assert all(re.fullmatch(r" [\d.e+]+ \([\d.]+x\) ", cell) for cell in row[1:]), row
+
+
 def test_generation_is_measured(tmp_path: Path) -> None:
     (_, *rows), _ = report(tmp_path, "generation", "--rounds", "1")
     assert len(rows) == 3

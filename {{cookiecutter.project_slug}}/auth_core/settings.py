@@ -196,6 +196,9 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 
+# Of the admin: no cookie of its own, and no reading of cookies with every request.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "var" / "static"
 
