@@ -35,10 +35,11 @@ def admin_urls() -> list[URLPattern | URLResolver]:
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    # A feature may stand in the place of what follows.
+    *features.urlpatterns(),
     # Each is tried in turn: these are asked for most.
     path(f"{AUTH}/user/", closing.AccountView.as_view(), name="rest_user_details"),
     path(f"{policy.REFRESH_URL}/", sessions.RefreshView.as_view(), name="token_refresh"),
-    *features.urlpatterns(),
     path(f"{AUTH}/login/", accounts.LoginView.as_view(), name="rest_login"),
     path(f"{AUTH}/logout/", sessions.LogoutView.as_view(), name="rest_logout"),
     path(f"{AUTH}/logout/all/", sessions.LogoutAllView.as_view(), name="logout_all"),
