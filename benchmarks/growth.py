@@ -66,8 +66,7 @@ def ask(server: Server, kind: str, seconds: float) -> dict[str, float]:
     """Let wrk send a kind of request for sessions picked at random; times are in milliseconds."""
     printed = server.python_run(GROW, "tokens", str(TOKENS)).split()
     options = server.peer.options(kind, printed[kind == "refresh" :: 2])
-    request = {"user": server.peer.user, "refresh": server.peer.refresh}[kind]
-    assert request is not None  # noqa: S101 - the rendered project has both
+    request = server.peer.request(kind)
     figures = load(server, request, seconds, connections=CONNECTIONS, **options)
     return {name: figures[name] / 1000 for name in ("p50", "p99")}
 

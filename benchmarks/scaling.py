@@ -27,8 +27,7 @@ TOKENS: Final = 12
 
 def ask(hosts: list[Server], kind: str, seconds: float) -> float:
     """Let wrk ask all hosts at once; return the requests of a second that succeeded."""
-    request = {"user": DEFAULT.user, "refresh": DEFAULT.refresh}[kind]
-    assert request is not None  # noqa: S101 - the rendered project has both
+    request = DEFAULT.request(kind)
     loads: list[partial[Mapping[str, float]]] = []
     for number, host in enumerate(hosts):
         names = range(number * TOKENS, (number + 1) * TOKENS)

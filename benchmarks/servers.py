@@ -33,6 +33,7 @@ DATABASE_URL: Final = os.environ.get(
 )
 OURS: Final = "ours"
 CONNECTIONS_AT_MOST: Final = 18
+# Of others: what is started from here on raises it.
 LOAD_BEFORE: Final = os.getloadavg()[0]
 # A kept connection stays with the worker that took it; of the 16 that wrk opens at once one of two
 # workers would now and then take all.
@@ -100,6 +101,13 @@ class Peer:
     def is_rendered(self) -> bool:
         """Say whether it is the rendered project, however it is set."""
         return self.command is RENDERED
+
+    def request(self, kind: str) -> Request:
+        """Return what it is asked for "user" or "refresh"; raises ValueError where it has none."""
+        found: Request | None = getattr(self, kind)
+        if found is None:
+            raise ValueError(f"{self.name} has no {kind}")
+        return found
 
     def options(self, kind: str, tokens: list[str]) -> dict[str, Any]:
         """Return what `load` needs to send tokens: in the header, or to be exchanged."""

@@ -1,4 +1,4 @@
-"""Middleware around everything else: request ids, bounded bodies, no plain http, security headers."""
+"""Middleware around everything else: request ids, languages, bounded bodies, no plain http, security headers."""
 
 import io
 import logging
