@@ -61,7 +61,7 @@ def main() -> None:
         projects = make_projects(template, folder / "projects", count)
         (folder / "projects.txt").write_text("\n".join(map(str, projects)))
         release_of_ours(template, "0.2.0")
-        where = ("fleet", "--from-file", str(folder / "projects.txt"))
+        where = ("fleet", "--template", str(template), "--from-file", str(folder / "projects.txt"))
         for name, words in {"report": where, "update": (*where, "--update")}.items():
             seconds, said = timed(*words)
             print(f"{name}: {seconds:.1f} s ({said})")

@@ -11,6 +11,7 @@ excuses a path for a while:
 
 import hashlib
 import json
+import mmap
 import os
 import re
 import sys
@@ -24,7 +25,15 @@ MANIFEST: Final = ".template/manifest.json"
 WAIVERS: Final = "template-waivers.toml"
 # Not the project's own text: environments, caches, repositories.
 SKIPPED: Final = {"__pycache__", "node_modules", "var"}
-MARKERS: Final = re.compile(rb"^<<<<<<< .*^>>>>>>> ", re.MULTILINE | re.DOTALL)
+BEGIN: Final = re.compile(rb"^<<<<<<< ", re.MULTILINE)
+END: Final = re.compile(rb"^>>>>>>> ", re.MULTILINE)
+# In bytes. The files of the template are far smaller, and git merges no text above the other one.
+LARGEST_OWNED: Final = 16 * 1024 * 1024
+LARGEST_MERGED: Final = 512 * 1024 * 1024
+
+
+# What goes wrong where text is not what it should be; RecursionError is deep nesting.
+UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 class CheckError(Exception):
@@ -39,7 +48,7 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         """Align the paths."""
-        return f"{self.kind:<9} {self.path}"
+        return f"{self.kind:<9} {visible(self.path)}"
 
 
 class Waiver(NamedTuple):
@@ -48,6 +57,32 @@ class Waiver(NamedTuple):
     path: str
     reason: str
     expires: date
+
+
+def visible(text: str) -> str:
+    """Escape what a terminal would obey, and what would begin a line of its own."""
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(escaped)
+
+
+def own_file(project: Path, name: str, largest: int) -> Path | None:
+    """Return the path of a regular file of the project, unless it is larger, or None.
+
+    A project can hold links to other places, and its records can name them.
+    """
+    path = project / name
+    is_inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(project))
+    return path if is_inside and path.is_file() and path.stat().st_size <= largest else None
+
+
+def text_of(project: Path, name: str) -> str:
+    """Read a record of the project; raise FileNotFoundError or CheckError where that cannot be."""
+    path = own_file(project, name, LARGEST_OWNED)
+    if path is None and not os.path.lexists(project / name):
+        raise FileNotFoundError(name)
+    if path is None:
+        raise CheckError(f"{name} cannot be read: it is a link, no file, or too large")
+    return path.read_text("utf-8")
 
 
 def digest(path: Path) -> str:
@@ -98,9 +133,10 @@ def drift(project: Path, present: list[str]) -> Iterator[Finding]:
     where = homes(owned, set(present))
     expected = moved(owned, where)
     for name, hashed in expected.items():
-        if not (project / name).is_file():
+        path = own_file(project, name, LARGEST_OWNED)
+        if not os.path.lexists(project / name):
             yield Finding("MISSING", name)
-        elif digest(project / name) != hashed:
+        elif path is None or digest(path) != hashed:
             yield Finding("MODIFIED", name)
     folders = tuple(f"{folder}/" for folder in where.values())
     for name in present:
@@ -113,35 +149,47 @@ def leftovers(project: Path, present: list[str]) -> Iterator[Finding]:
     for name in present:
         if name.endswith((".rej", ".orig")):
             yield Finding("LEFTOVER", name)
-        elif (project / name).is_file() and MARKERS.search((project / name).read_bytes()):
+        elif (path := own_file(project, name, LARGEST_MERGED)) and has_markers(path):
             yield Finding("CONFLICT", name)
+
+
+def has_markers(path: Path) -> bool:
+    """Whether a file has the markers of a conflict; two passes at the most, whatever is in it."""
+    if not path.stat().st_size:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        begin = BEGIN.search(content)
+        return bool(begin and END.search(content, begin.end()))
 
 
 def load_manifest(project: Path) -> dict[str, Any]:
     """Read the manifest, which says what is owned."""
     try:
-        manifest = json.loads((project / MANIFEST).read_text("utf-8"))
+        manifest = json.loads(text_of(project, MANIFEST))
         files = {str(name): str(hashed) for name, hashed in manifest["files"].items()}
     except FileNotFoundError as error:
         raise CheckError(f"{project} has no {MANIFEST}: is it a rendered project?") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         raise CheckError(f"{MANIFEST} cannot be read: {error!r}") from error
+    for name in files:
+        if name.startswith("/") or ".." in name.split("/") or not name.isprintable():
+            raise CheckError(f"{MANIFEST}: {name!r} is no name of a file in the project")
     return {**manifest, "files": files}
 
 
 def load_waivers(project: Path) -> list[Waiver]:
     """Read the waivers; one without a path, a reason or a day is an error."""
-    path = project / WAIVERS
-    if not path.exists():
-        return []
     try:
-        entries = tomllib.loads(path.read_text("utf-8"))["waiver"]
+        entries = tomllib.loads(text_of(project, WAIVERS))["waiver"]
         waivers = [Waiver(**entry) for entry in entries]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except FileNotFoundError:
+        return []
+    except UNREADABLE as error:
         raise CheckError(f"{WAIVERS} cannot be read: {error}") from error
     for each in waivers:
         day = each.expires
-        if not each.path or not str(each.reason).strip() or type(day) is not date:
+        is_path = isinstance(each.path, str) and each.path
+        if not is_path or not str(each.reason).strip() or type(day) is not date:
             raise CheckError(
                 f"{WAIVERS}: {each.path!r} needs a path, a reason, and a day in expires"
             )
@@ -150,7 +198,10 @@ def load_waivers(project: Path) -> list[Waiver]:
 
 def findings(project: Path, today: date) -> tuple[list[Finding], list[str]]:
     """Return what is wrong, and notes on what is excused."""
-    present = list(files(project))
+    try:
+        present = list(files(project))
+    except RecursionError as error:
+        raise CheckError("the folders are nested too deeply to be read") from error
     found = [*drift(project, present), *leftovers(project, present)]
     waivers = {waiver.path: waiver for waiver in load_waivers(project)}
     kept, notes = list[Finding](), list[str]()
@@ -172,12 +223,12 @@ def main(project: Path = Path()) -> int:
         found, notes = findings(project, datetime.now(UTC).date())
         version = load_manifest(project).get("template_version", "unknown")
     except CheckError as reason:
-        print(f"check: {reason}", file=sys.stderr)
+        print(f"check: {visible(str(reason))}", file=sys.stderr)
         return 2
-    for line in [*found, *notes]:
-        print(str(line).encode("utf-8", "backslashreplace").decode())
+    for line in [*map(str, found), *notes]:
+        print(visible(line))
     state = f"{len(found)} findings" if found else "as rendered"
-    print(f"Owned by the template {version}: {state}.")
+    print(f"Owned by the template {visible(str(version))}: {state}.")
     return 1 if found else 0
 
 

@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     one = commands.add_parser("update", help=about, description=about)
     one.set_defaults(run=run_update)
     one.add_argument("path", nargs="?", type=Path, default=Path(), metavar="PATH")
-    one.add_argument("--template", metavar="URL", help="where the template is now, if it moved")
+    one.add_argument("--template", metavar="URL", help="the template, whose code will run")
     one.add_argument(
         "--branch", action="store_true", help="commit on a branch of its own, conflicts included"
     )
@@ -73,6 +73,8 @@ def parser() -> argparse.ArgumentParser:
     many.add_argument("paths", nargs="*", type=Path, metavar="PATH")
     many.add_argument("--from-file", type=Path, metavar="FILE", help="one PATH a line")
     many.add_argument("--policy", type=Path, metavar="FILE", help="access_token_minutes <= 15")
+    about = "a template whose code may run, if a project is of it; may be repeated"
+    many.add_argument("--template", action="append", default=[], metavar="URL", help=about)
     many.add_argument("--format", choices=fleet.FORMATS, default="table")
     many.add_argument("--update", action="store_true", help="open a branch in each project")
     many.add_argument("--to", metavar="VERSION", help="with --update (latest release)")
@@ -100,8 +102,8 @@ def given(options: argparse.Namespace) -> dict[str, Any]:
 def tell(outcome: Outcome, options: argparse.Namespace) -> int:
     """Print what was done, or would be."""
     if options.dry_run:
-        print(outcome.diff)
-    print(outcome.report)
+        print(harmless(outcome.diff) if sys.stdout.isatty() else outcome.diff)
+    print(harmless(outcome.report))
     return FOUND if outcome.conflicts else DONE
 
 
@@ -110,20 +112,26 @@ def run_fleet(options: argparse.Namespace) -> int:
     paths = [*options.paths, *(fleet.read_paths(options.from_file) if options.from_file else [])]
     if not paths:
         raise Refused("no project is named: give a PATH, or --from-file")
-    rules = fleet.read_policy(options.policy) if options.policy else []
+    policy = fleet.read_policy(options.policy) if options.policy else fleet.Policy()
+    named = [*options.template, *policy.templates]
     with TemporaryDirectory(prefix="regenerate-") as folder:
-        reports, mirrors = fleet.survey(paths, rules, Path(folder), say)
+        reports, mirrors = fleet.survey(paths, policy, named, Path(folder), say)
         if options.update:
-            fleet.update_all(reports, mirrors, options.to, options.jobs, say)
+            fleet.update_all(reports, mirrors, named, say, to=options.to, jobs=options.jobs)
     print(fleet.FORMATS[options.format](reports))
     if any(report.error for report in reports):
         return REFUSED
     return DONE if all(report.is_well for report in reports) else FOUND
 
 
+def harmless(text: str) -> str:
+    """Escape what a terminal would obey, and keep the lines."""
+    return "\n".join("\t".join(map(check.visible, line.split("\t"))) for line in text.split("\n"))
+
+
 def say(line: str) -> None:
     """Tell how far it is, beside the result."""
-    print(line, file=sys.stderr, flush=True)
+    print(harmless(line), file=sys.stderr, flush=True)
 
 
 def stop(number: int, _frame: FrameType | None) -> NoReturn:
@@ -140,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parser().parse_args(arguments)
         return int(options.run(options))
     except Refused as reason:
-        print(f"regenerate: {reason}", file=sys.stderr)
+        print(f"regenerate: {harmless(str(reason))}", file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:
         print("regenerate: interrupted", file=sys.stderr)

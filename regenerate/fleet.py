@@ -4,6 +4,7 @@ import html
 import json
 import operator
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
@@ -12,8 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from regenerate import check
+from regenerate import addresses, check, record
 from regenerate.answers import questions_of
+from regenerate.check import visible
 from regenerate.git import LOCK, Refused, git
 from regenerate.template import clone, release
 from regenerate.update import update
@@ -51,6 +53,22 @@ class Rule(NamedTuple):
             return self.sign in {"==", "!="} and COMPARISONS[self.sign](*pair)
 
 
+class Policy(NamedTuple):
+    """What projects must answer, and the templates that they may be of."""
+
+    rules: Sequence[Rule] = ()
+    templates: Sequence[str] = ()
+
+    def violations(self, answers: dict[str, Any], template: str) -> Iterator[str]:
+        """Say what a project has that the policy does not allow."""
+        if self.templates and not addresses.known(template, self.templates):
+            yield f"template is {template!r}, not in {', '.join(self.templates)}"
+        for rule in self.rules:
+            if not rule.is_kept_by(answers):
+                question, sign, value = rule
+                yield f"{question} is {answers.get(question)!r}, not {sign} {value}"
+
+
 @dataclass
 class Report:
     """What is known of one project."""
@@ -70,7 +88,7 @@ class Report:
     @property
     def details(self) -> list[str]:
         """List what stands behind the numbers."""
-        return [*self.drift, *self.waived, *self.violations]
+        return [visible(line) for line in (*self.drift, *self.waived, *self.violations)]
 
     @property
     def is_well(self) -> bool:
@@ -78,16 +96,25 @@ class Report:
         return not (self.drift or self.violations or self.conflicts or self.error)
 
 
-def read_policy(path: Path) -> list[Rule]:
-    """Read lines like `access_token_minutes <= 15` or `token_delivery in header, cookie`."""
-    rules = []
+def read_policy(path: Path) -> Policy:
+    """Read lines like `access_token_minutes <= 15` or `token_delivery in header, cookie`.
+
+    A line like `template in gh:acme/api, gh:acme/tool` names templates, whose code may run.
+    """
+    rules, templates = list[Rule](), list[str]()
     for number, line in enumerate(read(path).splitlines(), 1):
         if text := line.partition("#")[0].strip():
             found = re.fullmatch(r"(\w+)\s*(<=|>=|==|!=|<|>|\bin\b)\s*(.+)", text)
             if not found:
                 raise Refused(f"{path}:{number}: not like `access_token_minutes <= 15`: {text}")
-            rules.append(Rule(*found.groups()))
-    return rules
+            rule = Rule(*found.groups())
+            if rule.question != "template":
+                rules.append(rule)
+            elif rule.sign == "in":
+                templates += [each.strip() for each in rule.value.split(",")]
+            else:
+                raise Refused(f"{path}:{number}: not like `template in gh:acme/api`: {text}")
+    return Policy(rules, templates)
 
 
 def read_paths(path: Path) -> list[Path]:
@@ -104,50 +131,55 @@ def read(path: Path) -> str:
         raise Refused(f"{path} cannot be read: {error}") from error
 
 
-def look_at(path: Path, rules: Sequence[Rule]) -> Report:
+def look_at(path: Path, policy: Policy) -> Report:
     """Report on one project, offline; what keeps it from being read is its error."""
     report = Report(str(path))
     try:
-        lock = json.loads((path / LOCK).read_text("utf-8"))
+        lock = record.parse(check.text_of(path, LOCK))
         report.template = lock["template"]
         context = lock["context"]["cookiecutter"]
-        report.version = context.get("_template_version", "")
+        report.version = str(context.get("_template_version", ""))
         report.answers = questions_of(context)
         found, report.waived = check.findings(path, datetime.now(UTC).date())
         report.drift = [str(each) for each in found]
-    except FileNotFoundError as error:
-        report.error = f"no {Path(error.filename).name}"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, check.CheckError) as error:
-        report.error = str(error) if isinstance(error, check.CheckError) else repr(error)
+    except FileNotFoundError:
+        report.error = f"no {LOCK}"
+    except (Refused, check.CheckError) as error:
+        report.error = str(error)
+    except check.UNREADABLE as error:
+        report.error = repr(error)
     else:
-        broken = [rule for rule in rules if not rule.is_kept_by(report.answers)]
-        report.violations = [
-            f"{question} is {report.answers.get(question)!r}, not {sign} {value}"
-            for question, sign, value in broken
-        ]
+        report.violations = list(policy.violations(report.answers, report.template))
     return report
 
 
 def survey(
-    paths: Sequence[Path], rules: Sequence[Rule], folder: Path, say: Say
+    paths: Sequence[Path], policy: Policy, named: Sequence[str], folder: Path, say: Say
 ) -> tuple[list[Report], dict[str, Path]]:
-    """Report on every project, and return a copy of each template that could be had."""
+    """Report on every project, and return a copy of each template that could be had.
+
+    A template is fetched if the caller named it, or if this program is from it; how far a project
+    of another one lags behind is unknown.
+    """
     reports = list[Report]()
     with ThreadPoolExecutor() as pool:
-        for report in pool.map(partial(look_at, rules=rules), paths):
+        for report in pool.map(partial(look_at, policy=policy), paths):
             reports.append(report)
             say(f"{len(reports)}/{len(paths)} {report.path}")
-    mirrors = dict[str, Path]()
-    for number, address in enumerate(sorted({r.template for r in reports if r.template})):
+    mirrors, fetchable = dict[str, Path](), [*named, *addresses.own()]
+    for number, recorded in enumerate(sorted({r.template for r in reports if r.template})):
+        address = addresses.known(recorded, fetchable)
+        if address is None:
+            continue
         say(f"Fetching {address} ...")
         try:
             clone(address, folder / str(number), "--mirror")
         except Refused as reason:
             say(str(reason))
         else:
-            mirrors[address] = folder / str(number)
+            mirrors[recorded] = folder / str(number)
     for address, copy in mirrors.items():
-        numbers = [release(tag) for tag in git(copy, "tag").split()]
+        numbers = [release(tag) for tag in git(copy, f"--git-dir={copy}", "tag").split()]
         for report in reports:
             if report.template == address and (own := release(report.version)):
                 report.lag = sum(each > own for each in numbers if each)
@@ -155,15 +187,27 @@ def survey(
 
 
 def update_all(
-    reports: Sequence[Report], mirrors: dict[str, Path], to: str | None, jobs: int | None, say: Say
+    reports: Sequence[Report],
+    mirrors: dict[str, Path],
+    named: Sequence[str],
+    say: Say,
+    *,
+    to: str | None,
+    jobs: int | None,
 ) -> None:
-    """Open a branch in each project that an update would change, several at a time."""
+    """Open a branch in each project that an update would change, several at a time.
+
+    Code of a template runs only if the caller named that template.
+    """
     with ProcessPoolExecutor(jobs) as pool:
-        running = {
-            pool.submit(update_one, report, mirrors.get(report.template), to): report
-            for report in reports
-            if not report.error
-        }
+        running = {}
+        for report in reports:
+            address = addresses.known(report.template, named) if report.template else None
+            if address and not report.error:
+                copy = str(mirrors.get(report.template, address))
+                running[pool.submit(update_one, report, copy, to)] = report
+            elif not report.error:
+                report.error = not_named(report.template)
         for number, done in enumerate(as_completed(running), 1):
             report = running[done]
             try:
@@ -174,22 +218,29 @@ def update_all(
             say(f"{number}/{len(running)} {report.path}: {result}")
 
 
-def update_one(report: Report, copy: Path | None, to: str | None) -> tuple[str, int]:
+def not_named(template: str) -> str:
+    """Say why a project is not updated, and what names its template."""
+    return (
+        "not updated: nobody named its template. To run its code with your rights, give "
+        f"--template {shlex.quote(template)}, or add a line to the policy: template in {template}"
+    )
+
+
+def update_one(report: Report, template: str, to: str | None) -> tuple[str, int]:
     """Update one project on a branch, from a copy of its template."""
-    template = str(copy) if copy else None
     outcome = update(Path(report.path), to=to, template=template, branch=True)
     return outcome.branch, outcome.conflicts
 
 
 def cells(report: Report) -> Iterator[str]:
     """Put a report in short words."""
-    yield report.path
-    yield report.version or "?"
+    yield visible(report.path)
+    yield visible(report.version) or "?"
     yield "?" if report.lag is None else str(report.lag)
     yield str(len(report.drift) or "-")
     yield str(len(report.violations) or "-")
     yield report.branch + (f", {report.conflicts} conflicts" if report.conflicts else "")
-    yield report.error
+    yield visible(report.error)
 
 
 HEADS: Final = ("project", "version", "behind", "drift", "policy", "branch", "error")

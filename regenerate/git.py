@@ -1,5 +1,6 @@
 """Runs git, and knows two repositories: the team's, and one beside it in which merges are made."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,8 @@ from typing import Final, NamedTuple
 
 # Of a rendered project; it is written last, by itself, and never merged.
 LOCK: Final = ".cruft.json"
+# Of a record, in bytes: ours have some 10,000.
+LARGE: Final = 1024 * 1024
 OF_A_REPOSITORY: Final = frozenset(
     """
     GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_COMMON_DIR GIT_DIR GIT_INDEX_FILE GIT_NAMESPACE
@@ -47,7 +50,8 @@ def attempt(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run git, which may fail."""
     given = stdin if isinstance(stdin, bytes) else stdin.encode("utf-8", "surrogateescape")
-    command = ["git", "-C", str(folder), *arguments]
+    # A bare repository can be a folder of a project, with a configuration that runs programs.
+    command = ["git", "-C", str(folder), "-c", "safe.bareRepository=explicit", *arguments]
     env = environment() | dict(variables or {})
     try:
         return subprocess.run(command, env=env, input=given, capture_output=True, check=False)
@@ -92,10 +96,11 @@ class Project:
         """Find the repository around a path."""
         if not path.is_dir():
             raise Refused(f"{path} is no folder")
-        found = attempt(path, "rev-parse", "--show-toplevel", "--show-prefix")
-        if found.returncode:
+        found = [attempt(path, "rev-parse", f"--show-{what}") for what in ("toplevel", "prefix")]
+        if found[0].returncode:
             raise Refused(f"{path} is in no git repository: run git init, and commit")
-        top, prefix = text_of(found.stdout).split("\n")[:2]
+        # A folder's name can hold a newline.
+        top, prefix = (text_of(each.stdout).removesuffix("\n") for each in found)
         head = attempt(path, "rev-parse", "--verify", "--quiet", "HEAD^{tree}")
         if head.returncode:
             raise Refused(f"{path} has no commit yet: commit what is there")
@@ -109,8 +114,12 @@ class Project:
             raise Refused(f"{self.root} has changes that are not committed ({few}): commit them")
 
     def read(self, name: str) -> str | None:
-        """Return a committed file's text, or None."""
-        done = attempt(self.root, "cat-file", "blob", f"{self.head}:{self.prefix}{name}")
+        """Return a committed file's text, or None; refuse one that is too large to be read."""
+        blob = f"{self.head}:{self.prefix}{name}"
+        size = attempt(self.root, "cat-file", "-s", blob)
+        if size.returncode == 0 and int(size.stdout) > LARGE:
+            raise Refused(f"{self.prefix}{name} has more than {LARGE} bytes: what is in it?")
+        done = attempt(self.root, "cat-file", "blob", blob)
         return None if done.returncode else text_of(done.stdout)
 
     def refuse_if_in_the_way(self, added: Iterable[str]) -> None:
@@ -193,7 +202,9 @@ class Scratch:
         kind = git(project.root, "rev-parse", "--show-object-format").strip()
         git(folder.parent, "init", "--quiet", "--bare", f"--object-format={kind}", str(folder))
         alternates = folder / "objects" / "info" / "alternates"
-        alternates.write_text(f"{(project.root / objects).resolve()}\n", "utf-8")
+        # In quotes, as git reads a name that could hold a newline.
+        name = json.dumps(str((project.root / objects).resolve()), ensure_ascii=False)
+        alternates.write_bytes(os.fsencode(f"{name}\n"))
 
     def git(self, *arguments: str, stdin: str | bytes = "") -> str:
         """Run git here."""

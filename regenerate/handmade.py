@@ -1,6 +1,7 @@
 """Reads the answers out of a project that was made by hand, without running it."""
 
 import ast
+import operator
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from regenerate.answers import questions_of
+from regenerate.check import LARGEST_OWNED, own_file, visible
 from regenerate.git import git, words
 
 
@@ -87,8 +89,12 @@ def answers_in(project: Path) -> list[Found]:
     """Find what settings and URLs say; the last of several wins, as it does in Django."""
     implied, said = dict[str, Found](), dict[str, Found]()
     for name in words(git(project, "ls-files", "-z", "--", "*.py")):
-        with suppress(SyntaxError, ValueError, OSError):
-            tree = ast.parse((project / name).read_bytes())
+        path = own_file(project, name, LARGEST_OWNED)
+        # What is computed can be too large, or nested too deeply, for a number or for a parser.
+        with suppress(
+            SyntaxError, ValueError, OSError, ArithmeticError, RecursionError, MemoryError
+        ):
+            tree = ast.parse(path.read_bytes() if path else b"")
             every = ((implied, in_silence(tree)), (said, in_settings(tree)), (said, in_urls(tree)))
             for kind, found in every:
                 for each in found:
@@ -108,7 +114,7 @@ def in_silence(tree: ast.Module) -> Iterator[Found]:
 def in_settings(tree: ast.Module) -> Iterator[Found]:
     """Find settings that are assigned; what is computed is left out."""
     for assigned, given, line in assignments(tree):
-        with suppress(ValueError, TypeError):
+        with suppress(ValueError, TypeError, ArithmeticError):
             for name, value in flat(assigned, given).items():
                 if name in SETTINGS:
                     question, translated = SETTINGS[name]
@@ -119,7 +125,7 @@ def assignments(tree: ast.Module) -> Iterator[tuple[str, Any, int]]:
     """Yield what a module assigns and does not compute: name, value and line."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            with suppress(ValueError, TypeError):
+            with suppress(ValueError, TypeError, ArithmeticError, RecursionError):
                 yield node.targets[0].id, evaluated(node.value), node.lineno
 
 
@@ -147,7 +153,10 @@ def evaluated(node: ast.expr) -> Any:
                     entries[ast.literal_eval(key or node)] = evaluated(value)
             return entries
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
-            return evaluated(left) * evaluated(right)
+            factors = evaluated(left), evaluated(right)
+            # A text or a list, repeated, could fill the memory.
+            if all(isinstance(each, int | float | timedelta) for each in factors):
+                return operator.mul(*factors)
     return ast.literal_eval(node)
 
 
@@ -178,7 +187,7 @@ def report(
     assigned = (f"{name}={text_of(value)}" for name, value in given.items())
     yield "    " + shlex.join(["cookiecutter", template, "--no-input", *assigned])
     yield "### Read from your settings and URLs"
-    lines = [f"- `{each.question}`: {each.value} ({each.where})" for each in found]
+    lines = [f"- `{each.question}`: {visible(f'{each.value} ({each.where})')}" for each in found]
     yield "\n".join(lines or ["Nothing: do they stand elsewhere?"])
     yield "### Not found: the template's default"
     known = {each.question for each in found} | given.keys()

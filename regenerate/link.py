@@ -2,15 +2,16 @@
 
 import ast
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Any, Final
 
-from regenerate import answers, handmade
-from regenerate.check import MANIFEST
+from regenerate import answers, handmade, record
+from regenerate.check import MANIFEST, UNREADABLE, CheckError, text_of, visible
 from regenerate.git import LOCK, Project, Refused, Scratch
-from regenerate.template import Template, Version
+from regenerate.template import Template, Version, release
 from regenerate.update import Outcome, Say, new_lock
 
 POLICY: Final = "auth_core/policy.py"
@@ -33,7 +34,7 @@ def link(
     is_handmade = not any((path / name).exists() for name in (LOCK, POLICY, MANIFEST))
     try:
         recorded, number = known(project, path), stamped(project)
-    except (ValueError, SyntaxError, AttributeError) as error:
+    except (*UNREADABLE, SyntaxError, MemoryError, CheckError) as error:
         raise Refused(f"{path} cannot be read: {error}") from error
     address = str(Path(template).resolve()) if Path(template).exists() else template
     with TemporaryDirectory(prefix="regenerate-") as temporary:
@@ -59,9 +60,7 @@ def link(
             text = new_lock(
                 {**unknown, "context": {}, "directory": None}, version, rendered.context
             )
-            temporary_file = path / f"{LOCK}.new"
-            temporary_file.write_text(text, "utf-8")
-            temporary_file.replace(path / LOCK)
+            write_in_place(path / LOCK, text)
         return Outcome(said, diff=diff)
 
 
@@ -79,13 +78,21 @@ def liken(
     return Outcome("\n\n".join(said))
 
 
+def write_in_place(path: Path, text: str) -> None:
+    """Replace a file, or a link, and never what a link leads to."""
+    with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
+        file.write(text)
+    os.chmod(file.name, 0o644)  # noqa: PTH101 - as git checks files out
+    Path(file.name).replace(path)
+
+
 def known(project: Project, path: Path) -> dict[str, Any]:
     """Find answers in an incomplete record, or in the constants that they were rendered as."""
-    text = project.read(LOCK) or (
-        (path / LOCK).read_text("utf-8") if (path / LOCK).exists() else ""
-    )
+    text = project.read(LOCK)
+    if not text and os.path.lexists(path / LOCK):
+        text = text_of(path, LOCK)
     if text:
-        lock = json.loads(text)
+        lock = record.parse(text)
         if lock.get("commit"):
             raise Refused(f"{path} is linked already: see {LOCK}")
         return answers.questions_of(lock.get("context", {}).get("cookiecutter", {}))
@@ -100,9 +107,10 @@ def known(project: Project, path: Path) -> dict[str, Any]:
 
 
 def stamped(project: Project) -> str | None:
-    """Return the version that the manifest names."""
+    """Return the version that the manifest names, if it is that of a release."""
     text = project.read(MANIFEST)
-    return json.loads(text).get("template_version") if text else None
+    number = str(json.loads(text).get("template_version")) if text else ""
+    return number if release(number) else None
 
 
 def differences(ours: Mapping[str, str], theirs: Mapping[str, str]) -> Iterator[str]:
@@ -114,5 +122,5 @@ def differences(ours: Mapping[str, str], theirs: Mapping[str, str]) -> Iterator[
     yield f"{len(same)} files are as rendered, {len(different)} differ, {len(missing)} are missing;"
     yield f"{own} are the project's own. An update takes what is missing for deleted by the team."
     yield ""
-    yield from (f"- differs: `{name}`" for name in different)
-    yield from (f"- missing: `{name}`" for name in missing)
+    yield from (f"- differs: `{visible(name)}`" for name in different)
+    yield from (f"- missing: `{visible(name)}`" for name in missing)

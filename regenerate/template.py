@@ -10,12 +10,16 @@ from typing import Any, NamedTuple
 
 from cookiecutter.config import BUILTIN_ABBREVIATIONS
 from cookiecutter.exceptions import CookiecutterException
+from cookiecutter.find import find_template
 from cookiecutter.generate import generate_context, generate_files
-from cookiecutter.prompt import prompt_for_config
+from cookiecutter.prompt import render_variable
 from cookiecutter.repository import expand_abbreviations
+from cookiecutter.utils import create_env_with_context
 from jinja2 import TemplateError
 
+from regenerate.answers import fitting
 from regenerate.git import Refused, attempt, git, text_of
+from regenerate.record import refuse_answers, refuse_syntax
 
 Release = tuple[int, ...]
 
@@ -82,11 +86,16 @@ class Template:
                 f"the project does not say which commit of the template it is from: put it into "
                 f'"commit" of .cruft.json (git log in a clone of {self.address} lists them)'
             )
-        if self.commit(commit) is None:  # of a branch that is gone, perhaps
-            attempt(self.clone, "fetch", "--quiet", "origin", commit)
-        if self.commit(commit) is None:
-            raise Refused(f"{self.address} has no commit {commit} any more: was it rewritten?")
-        return self.version(commit, self.tag_at(commit))
+        found = self.commit(commit)
+        # A repository can hold commits of strangers, which only its branches and tags leave out.
+        branches_and_tags = ("refs/remotes/origin", "refs/tags")
+        ask = ("for-each-ref", "--count=1", f"--contains={found}", *branches_and_tags)
+        if found is None or not git(self.clone, *ask):
+            raise Refused(
+                f"{self.address} has no commit {commit} on a branch or before a tag: was it "
+                "rewritten? Put the commit that took its place into .cruft.json"
+            )
+        return self.version(found, self.tag_at(found))
 
     def target(self, name: str | None, current: Version | None) -> Version:
         """Find a version by its tag, with or without v, a branch or a commit; or the latest."""
@@ -127,12 +136,18 @@ class Template:
         return folder
 
     def render(self, version: Version, answers: Mapping[str, Any], output: Path) -> Rendered:
-        """Render as cruft does: with the hooks, and without any configuration of the user."""
+        """Render as cruft does: with the hooks, and without any configuration of the user.
+
+        The answers are data: they are put into the context as they are. Only the template's own
+        defaults are evaluated.
+        """
+        refuse_answers(answers, "the answers")
         source, log = self.checkout(version), output.with_suffix(".log")
         try:
-            context = generate_context(str(source / "cookiecutter.json"), {}, dict(answers))
-            context["cookiecutter"] = prompt_for_config(context, no_input=True)
+            context = generate_context(str(source / "cookiecutter.json"))
+            context["cookiecutter"] = answered(context, answers)
             context["cookiecutter"] |= {"_template": self.address, "_commit": version.commit}
+            refuse_paths_outside(source, context)
             with quiet_hooks(log):
                 folder = generate_files(str(source), context, str(output))
         except (CookiecutterException, TemplateError, ValueError, OSError) as error:
@@ -156,6 +171,46 @@ class Template:
         return "\n".join(
             f"#### {re.sub('^#', '##', s, flags=re.MULTILINE).rstrip()}\n" for s in between
         )
+
+
+def answered(context: dict[str, Any], answers: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer the questions of a template as `cookiecutter --no-input` does.
+
+    Cookiecutter evaluates answers as templates. Here they are data.
+    """
+    environment = create_env_with_context(context)
+    final: dict[str, Any] = {}
+    for name, default in context["cookiecutter"].items():
+        if name == "__prompts__":
+            continue
+        if name.startswith("_"):
+            is_evaluated = name.startswith("__")
+            final[name] = render_variable(environment, default, final) if is_evaluated else default
+        elif name in answers:
+            final[name] = fitting(name, answers[name], default)
+        else:
+            first = default[0] if isinstance(default, list) else default
+            final[name] = render_variable(environment, first, final)
+    refuse_answers(final, "the answers")
+    return final
+
+
+def refuse_paths_outside(source: Path, context: dict[str, Any]) -> None:
+    """Refuse answers that would give a file a name outside of the project, or one that is a tag.
+
+    Cookiecutter makes the project's folder before a hook can look at its name, and evaluates the
+    names of its folders a second time.
+    """
+    environment = create_env_with_context(context)
+    root = find_template(source, environment)
+    inner = [path.relative_to(root).as_posix() for path in root.rglob("*")]
+    named = [root.name, *(name for name in inner if environment.variable_start_string in name)]
+    for name in named:
+        path = environment.from_string(name).render(**context)
+        refuse_syntax(f"the name {name}", path, "the answers")
+        parts = path.split("/")
+        if {"", ".", "..", ".git"} & set(parts) or (name == root.name and len(parts) > 1):
+            raise Refused(f"the answers would make {path!r} of {name}: outside of the project")
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Brings one project to another version or other answers: two renders aside, one merge."""
 
 import json
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -8,8 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from regenerate import answers, check
+from regenerate import addresses, answers, check, record
 from regenerate.answers import Change
+from regenerate.check import visible
 from regenerate.git import LOCK, Merge, Project, Refused, Scratch, words
 from regenerate.template import Rendered, Template, Version
 
@@ -39,7 +41,8 @@ def update(
     """Update the project at a path; what cannot be merged is left there as conflicts of git.
 
     With `branch` it becomes one commit on a branch of its own, markers included, and what is
-    checked out stays as it is.
+    checked out stays as it is. Without `template` the project must name the template that this
+    program is from: the code of another one does not run because a project records its address.
     """
     chosen = chosen or {}
     project = Project.at(path)
@@ -47,10 +50,16 @@ def update(
         project.refuse_if_dirty()
     lock = read_lock(project)
     recorded = lock["context"]["cookiecutter"]
+    address = template or addresses.known(lock["template"], addresses.own())
+    if address is None:
+        raise Refused(
+            f"the project names the template {lock['template']}. Its code would run with your "
+            f"rights: if you trust it, give --template {shlex.quote(lock['template'])}"
+        )
     with TemporaryDirectory(prefix="regenerate-") as temporary:
         folder = Path(temporary)
-        say(f"Fetching {template or lock['template']} ...")
-        source = Template(template or lock["template"], folder, recorded_as=lock["template"])
+        say(f"Fetching {address} ...")
+        source = Template(address, folder, recorded_as=lock["template"])
         old = source.recorded(lock["commit"])
         new = source.target(to, old)
         given = answers.carry(recorded, old.questions, new.questions, chosen)
@@ -92,12 +101,12 @@ def read_lock(project: Project) -> dict[str, Any]:
     text = project.read(LOCK)
     if text is None:
         raise Refused(f"{project.root / project.prefix} has no {LOCK} in its last commit")
-    try:
-        lock = json.loads(text)
-        lock["template"], lock["commit"], lock["context"]["cookiecutter"].items()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Refused(f"{project.prefix}{LOCK} cannot be read: {error!r}") from error
-    return dict(lock)
+    lock = record.parse(text, f"{project.prefix}{LOCK}")
+    if not lock.get("template") or "commit" not in lock or "context" not in lock:
+        raise Refused(
+            f"{project.prefix}{LOCK} cannot be read: template, commit and context are needed"
+        )
+    return lock
 
 
 def new_lock(lock: Mapping[str, Any], version: Version, context: Mapping[str, Any]) -> str:
@@ -161,14 +170,18 @@ def report(changes: list[Change], notes: str, merge: Merge, seeds: list[str]) ->
         yield f"### Upgrade notes\n\n{notes.rstrip()}"
     yield f"### Conflicts: {len(merge.conflicts) or 'none'}"
     if merge.conflicts:
-        yield "\n".join(f"- `{path}`: {what}" for path, what in merge.conflicts)
+        yield "\n".join(f"- `{visible(p)}`: {visible(what)}" for p, what in merge.conflicts)
     if merge.notes or seeds:
         yield "### To look at"
-        lines = [f"- `{name}` is yours and stays; new projects get another one" for name in seeds]
-        yield "\n".join([*(f"- {note}" for note in merge.notes), *lines])
+        lines = [
+            f"- `{visible(n)}` is yours and stays; new projects get another one" for n in seeds
+        ]
+        yield "\n".join([*(f"- {visible(note)}" for note in merge.notes), *lines])
 
 
 def line_of(change: Change) -> str:
     """Say what became of one answer."""
     values = [json.dumps(v, ensure_ascii=False) for v in change[2:] if v is not None]
-    return f"- `{change.question}` ({change.why}): {' → '.join(f'`{v}`' for v in values)}"
+    return f"- `{visible(change.question)}` ({visible(change.why)}): " + " → ".join(
+        f"`{visible(value)}`" for value in values
+    )

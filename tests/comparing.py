@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
 
-from regenerate.check import MARKERS
+from regenerate.check import has_markers
 from regenerate.cli import main
 from tests.conftest import git
 from tests.regenerating import SOURCE, Story
@@ -194,7 +194,7 @@ def conflicts(project: Path) -> tuple[set[str], set[str], set[str]]:
     names = {path.relative_to(project).as_posix(): path for path in files(project)}
     return (
         {entry.partition("\t")[2] for entry in unmerged if entry},
-        {name for name, path in names.items() if MARKERS.search(path.read_bytes())},
+        {name for name, path in names.items() if has_markers(path)},
         {name.removesuffix(".rej") for name in names if name.endswith(".rej")},
     )
 

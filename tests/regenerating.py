@@ -121,9 +121,14 @@ class Story:
     def answers(self) -> dict[str, Any]:
         return dict(self.lock()["context"]["cookiecutter"])
 
+    @property
+    def command(self) -> list[str]:
+        """Return the words of an update, which name the template as a person does."""
+        return ["update", str(self.project), "--template", str(self.template)]
+
     def update(self, *words: str) -> int:
         """Run the command in this process."""
-        return main(["update", str(self.project), *words])
+        return main([*self.command, *words])
 
     def status(self) -> str:
         return git(self.project, "status", "--porcelain")

@@ -479,7 +479,7 @@ def test_the_last_step_goes_on_to_its_end(number: int, story: Story, tmp_path: P
     slow.chmod(0o755)
     path = f"{slow.parent}{os.pathsep}{os.environ['PATH']}"
     with subprocess.Popen(
-        [sys.executable, "-m", "regenerate", "update", str(story.project)],
+        [sys.executable, "-m", "regenerate", *story.command],
         env=os.environ | {"PATH": path},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -498,7 +498,8 @@ def test_the_last_step_goes_on_to_its_end(number: int, story: Story, tmp_path: P
 def test_the_command_works_as_a_process(story: Story) -> None:
     story.start()
     story.release("1.1.0", {"docs/guide.md": "1.1.0\n"})
-    command = [sys.executable, "-m", "regenerate", "update", "--to", "v1.1.0"]
+    named = ("--template", str(story.template))
+    command = [sys.executable, "-m", "regenerate", "update", "--to", "v1.1.0", *named]
     done = subprocess.run(command, cwd=story.project, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("## Template 1.0.0 → 1.1.0\n")
     assert "Rendering 1.1.0" in done.stderr

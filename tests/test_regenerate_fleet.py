@@ -44,7 +44,8 @@ def test_the_report_tells_what_is_wrong_with_which_project(
     (tmp_path / "policy.txt").write_text(
         "minutes <= 10\ndelivery in header, cookie\ndocker == true\n"
     )
-    words = ["fleet", "--from-file", str(tmp_path / "list.txt"), "--policy"]
+    named = ["--template", str(story.template)]
+    words = ["fleet", *named, "--from-file", str(tmp_path / "list.txt"), "--policy"]
     assert main([*words, str(tmp_path / "policy.txt"), "--format", "json"]) == 2
     out, err = capsys.readouterr()
     found = reports(out)
@@ -55,7 +56,7 @@ def test_the_report_tells_what_is_wrong_with_which_project(
     assert found["drifted"]["drift"] == ["MODIFIED  auth_core/core.py"]
     assert found["empty"]["error"] == found["gone"]["error"] == "no .cruft.json"
     assert "4/4 " in err
-    assert main(["fleet", str(story.project)]) == 0
+    assert main(["fleet", *named, str(story.project)]) == 0
     out = capsys.readouterr().out
     assert out.endswith("1 projects: 1 well, 0 not; 1 behind.\n")
     assert main(["fleet", str(drifted)]) == 1
@@ -72,7 +73,8 @@ def test_an_update_is_one_commit_on_a_branch_and_the_checkout_stays(
     (broken / ".git").rename(tmp_path / "elsewhere")
     (story.project / "README.md").write_text("not committed\n")
     before = snapshot(story.project)
-    paths = [str(each) for each in (broken, conflicting, story.project)]
+    named = ["--template", str(story.template)]
+    paths = [*named, *map(str, (broken, conflicting, story.project))]
     for _ in range(2):  # a second time, the branches are there and are right
         assert main(["fleet", *paths, "--update", "--format", "json"]) == 2
         found = reports(capsys.readouterr().out)
@@ -89,7 +91,7 @@ def test_an_update_is_one_commit_on_a_branch_and_the_checkout_stays(
     assert snapshot(story.project) == snapshot(committed(fresh))
     assert ">>>>>>> " in git(conflicting, "show", "regenerate/1.2.0:auth_core/core.py")
     git(conflicting, "branch", "--force", "regenerate/1.2.0", "main")
-    assert main(["fleet", str(conflicting), "--update"]) == 2
+    assert main(["fleet", *named, str(conflicting), "--update"]) == 2
     assert "has a branch regenerate/1.2.0 with other content" in capsys.readouterr().out
 
 
@@ -140,7 +142,7 @@ def test_a_hundred_projects(
     seconds = []
     for words in ([], ["--update"]):
         start = time.perf_counter()
-        assert main(["fleet", *paths, *words]) == 0
+        assert main(["fleet", "--template", str(story.template), *paths, *words]) == 0
         seconds.append(time.perf_counter() - start)
         assert "100/100" in capsys.readouterr().err
     with capsys.disabled():

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,9 @@ TRANSITIONS = [
 ]
 
 
+Update = Callable[..., int]
+
+
 @pytest.fixture
 def project(tmp_path: Path, bake: Bake, request: pytest.FixtureRequest) -> Path:
     """Return a committed project with the answers that the test is parametrised with."""
@@ -38,31 +42,38 @@ def project(tmp_path: Path, bake: Bake, request: pytest.FixtureRequest) -> Path:
     return committed(folder)
 
 
+@pytest.fixture
+def update(project: Path, template: Path) -> Update:
+    """Update the project from the template that it was rendered from."""
+    return lambda *words: main(["update", str(project), "--template", str(template), *words])
+
+
 def words(answers: dict[str, Any]) -> list[str]:
     return [word for name, value in answers.items() for word in ("--set", f"{name}={value}")]
 
 
 @pytest.mark.parametrize(("old", "new"), TRANSITIONS)
 def test_other_answers_make_a_fresh_render_and_the_old_ones_bring_it_back(
-    old: str, new: str, project: Path, bake: Bake, tmp_path: Path
+    old: str, new: str, project: Path, bake: Bake, update: Update
 ) -> None:
     before, fresh = bake(**VARIANTS[old]), bake(**VARIANTS[new])
     first = snapshot(project)
-    assert main(["update", str(project), *words({q: fresh.answers[q] for q in QUESTIONS})]) == 0
-    assert snapshot(project) == snapshot(committed(shutil.copytree(fresh.path, tmp_path / "fresh")))
+    assert update(*words({q: fresh.answers[q] for q in QUESTIONS})) == 0
+    folder = shutil.copytree(fresh.path, project.parent / "fresh")
+    assert snapshot(project) == snapshot(committed(folder))
     commit(project, "Other answers")
-    assert main(["update", str(project)]) == 0
+    assert update() == 0
     assert git(project, "status", "--porcelain") == ""
-    assert main(["update", str(project), *words({q: before.answers[q] for q in QUESTIONS})]) == 0
+    assert update(*words({q: before.answers[q] for q in QUESTIONS})) == 0
     assert snapshot(project) == first
     assert git(project, "diff", "HEAD~1", "--") == ""
 
 
 def test_answers_that_cannot_work_are_refused_in_the_templates_words(
-    project: Path, capfd: pytest.CaptureFixture[str]
+    project: Path, update: Update, capfd: pytest.CaptureFixture[str]
 ) -> None:
     given = words({"access_token_minutes": "9999", "refresh_token_days": "0"})
-    assert main(["update", str(project), *given]) == 2
+    assert update(*given) == 2
     out, err = capfd.readouterr()
     assert out == ""
     assert "access_token_minutes = '9999'\n    must be a whole number from 1 to 1440" in err
@@ -73,9 +84,12 @@ def test_answers_that_cannot_work_are_refused_in_the_templates_words(
 
 
 @pytest.mark.parametrize("number", range(0, 20, -(-60 // SOME)))
-def test_a_kill_at_any_moment_leaves_all_or_nothing(number: int, project: Path) -> None:
+def test_a_kill_at_any_moment_leaves_all_or_nothing(
+    number: int, project: Path, template: Path, update: Update
+) -> None:
     """At moments spread over the whole run; the last step goes on by itself, and to its end."""
     command = [sys.executable, "-m", "regenerate", "update", str(project), "--dry-run"]
+    command += ["--template", str(template)]
     changes = words({"token_delivery": "both", "registration": "invite", "frontend_url": ""})
     before, head = snapshot(project), git(project, "rev-parse", "HEAD")
     start = time.perf_counter()
@@ -94,12 +108,12 @@ def test_a_kill_at_any_moment_leaves_all_or_nothing(number: int, project: Path) 
     assert git(project, "fsck", "--no-dangling", "--no-progress") == ""
     if git(project, "status", "--porcelain") == "":
         assert snapshot(project) == before
-        assert main(["update", str(project), *changes]) == 0
+        assert update(*changes) == 0
     after = snapshot(project)
     assert git(project, "diff", "--name-only") == ""
     git(project, "reset", "--quiet", "--hard")
     assert snapshot(project) == before
-    assert main(["update", str(project), *changes]) == 0
+    assert update(*changes) == 0
     assert snapshot(project) == after
 
 
