@@ -80,13 +80,14 @@ def tell(number: int, step: walk.Step) -> None:
     say(indent("\n".join(lines), "    "))
 
 
-def mails_in(folder: Path) -> Sequence[str]:
-    """Return the texts of the mails in a folder, oldest first."""
+def mails_in(folder: Path, to: str = "") -> Sequence[str]:
+    """Return the texts of the mails in a folder, all or those to an address, oldest first."""
     files = sorted(folder.glob("*.log"), key=lambda file: file.stat().st_mtime_ns)
     messages = [
         email.message_from_bytes(file.read_bytes(), policy=email.policy.default) for file in files
     ]
-    bodies = [message.get_body(("plain",)) for message in messages]
+    wanted = [message for message in messages if to in ("", message["To"])]
+    bodies = [message.get_body(("plain",)) for message in wanted]
     return [str(body.get_content()) for body in bodies if body]
 
 

@@ -65,7 +65,7 @@ class Client:
         title: str,
         method: str,
         path: str,
-        body: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
         *,
         as_user: bool = False,
         expect: int = 200,
@@ -98,8 +98,12 @@ class Client:
             text = answer.read().decode()
         finally:
             connection.close()
+        self.heed(answer.headers)
         is_json = answer.headers.get_content_type() == JSON
         return answer.status, json.loads(text) if is_json and text else text
+
+    def heed(self, headers: http.client.HTTPMessage) -> None:
+        """Do what an answer asks of its client: nothing here, but a browser keeps cookies."""
 
     def curl(self, method: str, path: str, headers: Mapping[str, str], content: str | None) -> str:
         """Spell a request as curl, with $NAMES for what earlier answers gave."""
@@ -134,14 +138,17 @@ class Life:
     client: Client
     answers: Mapping[str, Any]
     mails: Callable[[], Sequence[str]]
+    who: str = "ada"
 
     def __post_init__(self) -> None:
         """Place the endpoints and name the user as the answers have it."""
         self.auth = f"/{self.answers['auth_url_prefix']}"
         self.registration = f"/{self.answers['registration_url_prefix']}"
         self.refresh_url = f"/{self.answers['refresh_url']}/"
-        self.name = {"username": "ada"} if self.answers["login_with"] != "email" else {}
-        self.email = {"email": "ada@example.com"}
+        self.name = {"username": self.who} if self.answers["login_with"] != "email" else {}
+        self.email = {"email": f"{self.who}@example.com"}
+        # No answer shows a token that is in a cookie.
+        self.tokens = {} if self.answers["token_delivery"] == "cookie" else TOKENS
 
     def live(self) -> None:
         """Register, log in, refresh, change and recover the password, add a factor, log out."""
@@ -159,26 +166,38 @@ class Life:
 
     def register(self) -> None:
         """Become a user, whose address is verified where the project asks for that."""
-        body = self.name | self.email | {"password1": PASSWORD, "password2": PASSWORD}
-        self.client.send("Register", "POST", f"{self.registration}/", body, expect=201)
+        self.sign_up()
         if self.answers["email_verification"] == "mandatory":
             body = (self.name or self.email) | {"password": PASSWORD}
             title = "Log in before the address is verified"
             self.client.send(title, "POST", f"{self.auth}/login/", body, expect=400)
         if self.answers["email_verification"] != "none":
-            self.client.follow_mail(self.mails, "verify-email", KEY="key")
-            body = {"key": self.client.kept["KEY"]}
-            path = f"{self.registration}/verify-email/"
-            self.client.send("Verify the address", "POST", path, body)
+            self.get_the_link()
+            self.verify()
+
+    def sign_up(self) -> None:
+        """Ask for an account."""
+        body = self.name | self.email | {"password1": PASSWORD, "password2": PASSWORD}
+        self.client.send("Register", "POST", f"{self.registration}/", body, expect=201)
+
+    def get_the_link(self) -> None:
+        """Wait for the mail that asks whose the address is."""
+        self.client.follow_mail(self.mails, "verify-email", KEY="key")
+
+    def verify(self) -> None:
+        """Bring the key of that mail."""
+        body = {"key": self.client.kept["KEY"]}
+        path = f"{self.registration}/verify-email/"
+        self.client.send("Verify the address", "POST", path, body)
 
     def log_in(self, password: str) -> None:
         """Start a session."""
         body = (self.name or self.email) | {"password": password}
-        self.client.send("Log in", "POST", f"{self.auth}/login/", body, keep=TOKENS)
+        self.client.send("Log in", "POST", f"{self.auth}/login/", body, keep=self.tokens)
 
-    def see_yourself(self, title: str, expect: int = 200) -> None:
+    def see_yourself(self, title: str, expect: int = 200) -> Any:
         """Read one's own user with the latest access token."""
-        self.client.send(title, "GET", f"{self.auth}/user/", as_user=True, expect=expect)
+        return self.client.send(title, "GET", f"{self.auth}/user/", as_user=True, expect=expect)
 
     def use_the_token(self) -> None:
         """Do with an access token what it is for."""
@@ -195,13 +214,18 @@ class Life:
         kept = self.client.kept
         kept["STOLEN"] = kept["REFRESH"]
         for title in ("Stay logged in: each refresh token works once", "Refresh again"):
-            body = {"refresh": kept["REFRESH"]}
-            self.client.send(title, "POST", self.refresh_url, body, keep=TOKENS)
+            self.renew(title)
         self.see_yourself("See yourself with the new token")
         title = "Replay the refresh token of the login ($STOLEN), as a thief would"
         body = {"refresh": kept["STOLEN"]}
         self.client.send(title, "POST", self.refresh_url, body, expect=401)
         self.see_yourself("The session has ended, for the thief as well", expect=401)
+
+    def renew(self, title: str, expect: int = 200) -> None:
+        """Exchange the latest refresh token."""
+        body = {"refresh": self.client.kept["REFRESH"]} if self.tokens else {}
+        keep = self.tokens if expect == http.client.OK else None
+        self.client.send(title, "POST", self.refresh_url, body, expect=expect, keep=keep)
 
     def change_the_password(self) -> None:
         """Change the password while logged in."""
@@ -212,18 +236,40 @@ class Life:
 
     def recover_the_password(self) -> None:
         """Set a new password by mail; whoever was logged in is so no more."""
+        self.forget_the_password()
+        self.set_a_new_password()
+        self.see_yourself("The token from before is dead", expect=401)
+
+    def forget_the_password(self) -> None:
+        """Ask for the mail with which a new one can be set, and wait for it."""
         path = f"{self.auth}/password/reset/"
         self.client.send("Forget the password", "POST", path, self.email)
         self.client.follow_mail(self.mails, "reset-password", RESET_UID="uid", RESET_TOKEN="token")
+
+    def set_a_new_password(self) -> None:
+        """Bring what that mail carried."""
         body = {"uid": self.client.kept["RESET_UID"], "token": self.client.kept["RESET_TOKEN"]}
         body |= {"new_password1": RECOVERED, "new_password2": RECOVERED}
-        self.client.send("Set a new one", "POST", f"{path}confirm/", body)
-        self.see_yourself("The token from before is dead", expect=401)
+        path = f"{self.auth}/password/reset/confirm/"
+        self.client.send("Set a new one", "POST", path, body)
 
     def add_a_second_factor(self) -> None:
         """Set up an authenticator app, log in with its code and with a recovery code, remove it."""
-        mfa, kept = f"{self.auth}/mfa", self.client.kept
-        path, keep = f"{mfa}/totp/activate/", {"SECRET": "secret", "ACTIVATION": "activation_token"}
+        first, recovery_code, another = self.set_up_an_app()
+        self.log_in_halfway("Log in: the password is not enough any more", RECOVERED)
+        self.bring_code("A code that was used is refused", first, expect=400)
+        self.bring_code("Bring the app's next code", totp(self.client.kept["SECRET"]))
+        self.see_yourself("See yourself")
+        self.log_in_halfway("Log in without the app", RECOVERED)
+        self.bring_code("Bring a recovery code instead; each works once", recovery_code)
+        path, body = f"{self.auth}/mfa/totp/deactivate/", {"code": another}
+        self.client.send("Remove the second factor", "POST", path, body, as_user=True)
+
+    def set_up_an_app(self) -> tuple[str, str, str]:
+        """Return the code that was used for it, and two of the recovery codes."""
+        kept = self.client.kept
+        path = f"{self.auth}/mfa/totp/activate/"
+        keep = {"SECRET": "secret", "ACTIVATION": "activation_token"}
         title = "Get a secret for an authenticator app"
         self.client.send(title, "GET", path, as_user=True, keep=keep)
         # Also that of the step before is right; so a login need not wait for the next one.
@@ -232,18 +278,11 @@ class Life:
         title = "Bring the app's first code; recovery codes are shown this once"
         answer = self.client.send(title, "POST", path, body, as_user=True)
         recovery_code, another, *_ = answer["recovery_codes"]
-        self.log_in_halfway("Log in: the password is not enough any more")
-        self.bring_code("A code that was used is refused", first, expect=400)
-        self.bring_code("Bring the app's next code", totp(kept["SECRET"]))
-        self.see_yourself("See yourself")
-        self.log_in_halfway("Log in without the app")
-        self.bring_code("Bring a recovery code instead; each works once", recovery_code)
-        title, body = "Remove the second factor", {"code": another}
-        self.client.send(title, "POST", f"{mfa}/totp/deactivate/", body, as_user=True)
+        return first, recovery_code, another
 
-    def log_in_halfway(self, title: str) -> None:
+    def log_in_halfway(self, title: str, password: str) -> None:
         """Log in as far as the password goes."""
-        body = (self.name or self.email) | {"password": RECOVERED}
+        body = (self.name or self.email) | {"password": password}
         keep = {"PENDING": "ephemeral_token"}
         self.client.send(title, "POST", f"{self.auth}/login/", body, keep=keep)
 
@@ -251,7 +290,7 @@ class Life:
         """Finish a login with a code."""
         body = {"ephemeral_token": self.client.kept["PENDING"], "code": code}
         path = f"{self.auth}/mfa/verify/"
-        keep = TOKENS if expect == http.client.OK else None
+        keep = self.tokens if expect == http.client.OK else None
         self.client.send(title, "POST", path, body, expect=expect, keep=keep)
 
     def log_out(self) -> None:

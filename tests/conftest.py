@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import uuid
 from collections import defaultdict
@@ -20,7 +19,7 @@ import pytest
 from filelock import FileLock
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.project import ROOT, Bake, BakedProject, environment, run
+from tests.project import PYTHON, ROOT, Bake, BakedProject, environment, run
 from tests.variants import command_of
 
 REQUIRE_SERVICES = os.environ.get("REQUIRE_SERVICES") == "1"
@@ -175,7 +174,7 @@ def place(bake: Bake) -> Callable[[str, str], Path]:
 @pytest.fixture(scope="session")
 def home(place: Callable[[str, str], Path]) -> Path:
     """Give the environment of this Python, for tests that ask about the project alone."""
-    return place(f"{sys.version_info.major}.{sys.version_info.minor}", "5.2")
+    return place(PYTHON, "5.2")
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -35,6 +36,7 @@ PRESETS: Final[dict[str, Answers]] = {
 
 # NEWEST=1 lifts the upper bounds of what projects depend on, to learn early what will break.
 NEWEST: Final = os.environ.get("NEWEST") == "1"
+PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 # Every supported pair of interpreter and framework.
 COMBINATIONS: Final = (
     ("3.11", "5.2"),
@@ -168,7 +170,7 @@ def interpreter(version: str) -> Path:
     pytest.skip(reason=f"Python {version} is not on this machine (PATH, pyenv)")
 
 
-def environment(bake: Bake, python: str, django: str) -> Path:
+def environment(bake: Bake, python: str, django: str, *, is_newest: bool = NEWEST) -> Path:
     """Return an environment with what any variant may need, built once for all workers."""
     executable = interpreter(python)
     projects = [
@@ -183,7 +185,7 @@ def environment(bake: Bake, python: str, django: str) -> Path:
         for provider in ("postmark", "mailgun")
     ]
     files = [project.path / "pyproject.toml" for project in projects]
-    for file in files if NEWEST else ():
+    for file in files if is_newest else ():
         file.write_text(newest(file.read_text("utf-8")), "utf-8")
     key = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
     folder = ROOT / ".cache" / "environments" / f"python{python}-django{django}-{key}"

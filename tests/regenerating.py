@@ -91,10 +91,8 @@ class Story:
         path.write_text(f"{code}\n{path.read_text()}")
 
     def render(self, output: Path, version: str | None = None, **answers: Any) -> Path:
-        """Render with plain cookiecutter, of a clone: it heeds no version of a local path."""
-        checkout = f"v{version}" if version else None
-        options = {"no_input": True, "output_dir": str(output), "extra_context": answers}
-        return Path(cookiecutter(f"git+file://{self.template}", checkout, **options))
+        """Render with plain cookiecutter."""
+        return render(self.template, output, f"v{version}" if version else None, **answers)
 
     def start(self, version: str = "1.0.0", **answers: Any) -> None:
         """Render the project and commit it."""
@@ -132,6 +130,12 @@ class Story:
 
     def status(self) -> str:
         return git(self.project, "status", "--porcelain")
+
+
+def render(source: Path, output: Path, checkout: str | None, **answers: Any) -> Path:
+    """Render a version with plain cookiecutter, of a clone: it heeds no version of a local path."""
+    options = {"no_input": True, "output_dir": str(output), "extra_context": answers}
+    return Path(cookiecutter(f"git+file://{source}", checkout, **options))
 
 
 def commit(folder: Path, message: str) -> None:

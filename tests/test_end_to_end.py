@@ -124,9 +124,9 @@ def test_a_user_lives(answers: Answers, bake: Bake, home: Path, inbox: tuple[Inb
     assert set(received.recipients) == {"ada@example.com"}
 
 
-def make_admin(project: BakedProject, environment: Path) -> None:
+def make_admin(project: BakedProject, environment: Path, **variables: str) -> None:
     """Create `grace` as `make admin` would, without asking."""
-    variables = {"DJANGO_SUPERUSER_PASSWORD": PASSWORD}
+    variables |= {"DJANGO_SUPERUSER_PASSWORD": PASSWORD}
     words = ["createsuperuser", "--noinput", f"--email={GRACE['email']}"]
     words += [] if project.answers["login_with"] == "email" else ["--username=grace"]
     project.manage(environment, *words, variables=variables)

@@ -6,18 +6,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cookiecutter.main import cookiecutter
 
 from regenerate.cli import main
 from tests.conftest import git
 from tests.project import QUESTIONS, Bake, run
-from tests.regenerating import commit, committed, release_of_ours, snapshot
+from tests.regenerating import commit, committed, release_of_ours, render, snapshot
 from tests.variants import VARIANTS
 
 pytestmark = pytest.mark.slow
@@ -184,15 +183,20 @@ FILES = {
 }
 
 
-def customise(project: Path) -> None:
-    """Work as a team does, with auth_core/ moved as a whole."""
-    for name, old, new in EDITS:
+def work(project: Path, edits: Iterable[tuple[str, str, str]], files: Mapping[str, str]) -> None:
+    """Write files, and replace a text in others."""
+    for name, text in files.items():
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).write_text(text, "utf-8")
+    for name, old, new in edits:
         text = (project / name).read_text("utf-8")
         assert old in text, name
         (project / name).write_text(text.replace(old, new, 1), "utf-8")
-    for name, text in FILES.items():
-        (project / name).parent.mkdir(exist_ok=True)
-        (project / name).write_text(text, "utf-8")
+
+
+def customise(project: Path) -> None:
+    """Work as a team does, with auth_core/ moved as a whole."""
+    work(project, EDITS, FILES)
     (project / "src").mkdir()
     git(project, "mv", "auth_core", "src/auth_core")
     git(project, "rm", "--quiet", "docs/asvs.md")
@@ -241,9 +245,3 @@ def test_a_teams_work_survives_an_update_across_two_versions(
     paths = ("tests", "users", *(f"{contract}/{name}" for name in files))
     done = run(project, python, "-m", "pytest", "-q", "-p", "no:xdist", "-m", "not slow", *paths)
     assert " passed" in done.stdout
-
-
-def render(source: Path, output: Path, tag: str, **answers: str) -> Path:
-    """Render a release with plain cookiecutter, of a clone: it heeds no version of a local path."""
-    options = {"no_input": True, "output_dir": str(output), "extra_context": answers}
-    return Path(cookiecutter(f"git+file://{source}", tag, **options))
