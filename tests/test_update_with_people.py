@@ -1,8 +1,8 @@
-"""An update with people in it: who used the old project goes on in the new one.
+"""An update with people in it: the users of the old project continue in the new one.
 
 A project of the commit FORMER is filled with people over HTTP, updated to the working tree by
-`regenerate update`, migrated and served again. Then everybody goes on. A new kind of person is
-a new subclass of `Person`. ENDS names what an update may end.
+`regenerate update`, migrated and served again. Then the same people continue. A new kind of person
+is a new subclass of `Person`. ENDS names what an update may end.
 """
 
 import copy

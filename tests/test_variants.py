@@ -8,21 +8,25 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import combinations, product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
 
-from tests.project import PRESETS, QUESTIONS, ROOT, Answers, Bake, BakedProject, pre_gen
+from tests.project import PRESETS, QUESTIONS, ROOT, Bake, BakedProject, pre_gen
 from tests.variants import (
+    PREPARING,
     PYTHON,
     ROWS,
     SAMPLES,
     SHARE,
     SHARES,
+    TYPED,
     Row,
     command_of,
     factors,
     is_possible,
+    pairs_for_types,
 )
 
 INSIDE = ROOT / "tests" / "inside"
@@ -41,6 +45,7 @@ PRODUCTION = {
     },
 }
 every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name, scope="module")
+typed_row = pytest.mark.parametrize("row", TYPED, ids=lambda row: row.name, scope="module")
 Place = Callable[[str, str], Path]
 
 
@@ -61,6 +66,20 @@ def test_every_possible_pair_occurs() -> None:
         if is_possible(dict(pair)) and pair not in occurring
     ]
     assert missing == []
+
+
+def test_every_pair_that_types_depend_on_occurs_in_a_row_whose_types_are_checked() -> None:
+    """Each optional folder is there in one of them at the least, beside each other and without."""
+    every, typed = (
+        set[Any]().union(*(pairs_for_types(row.answers) for row in rows)) for rows in (ROWS, TYPED)
+    )
+    assert typed == every
+
+
+def test_each_share_runs_with_prepared_statements_once() -> None:
+    preparing = [row for row in ROWS if row.number in PREPARING]
+    assert sorted(row.share for row in preparing) == list(range(SHARES))
+    assert {row.answers["database"] for row in preparing} == {"postgresql"}
 
 
 def test_what_is_excluded_is_what_the_hooks_refuse() -> None:
@@ -103,11 +122,13 @@ def test_a_row_is_told_as_the_command_that_renders_it() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("answers", PRESETS.values(), ids=list(PRESETS))
-def test_a_preset_passes_everything(answers: Answers, bake: Bake, home: Path) -> None:
-    project = bake(**answers, django_version="5.2")
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_passes_everything(name: str, bake: Bake, home: Path) -> None:
+    """One share of its own tests: each pair of its answers occurs in a row, too."""
+    project = bake(**PRESETS[name], django_version="5.2")
     project.make(".env", home)
-    own_tests(project, home, "-m", "not slow")
+    share = list(PRESETS).index(name) % SHARES
+    own_tests(project, home, "-m", "not slow", "--share", f"{share}/{SHARES}")
     checks(project, home)
     types(project, home)
 
@@ -132,13 +153,20 @@ def test_its_own_tests_pass(
 ) -> None:
     """One of five shares of the files, and few slow ones: each test meets each value."""
     variables = {}
+    team = project.path / "config" / "settings_team.py"
+    settings = team.read_text("utf-8")
     if project.answers["database"] == "postgresql":
         # Where there is none SQLite stands in, as it does for a team.
         with suppress(pytest.skip.Exception):
             variables["DATABASE_URL"] = request.getfixturevalue("database")
+            if row.number in PREPARING:
+                team.write_text(preparing(project), "utf-8")
     slow = "0/1" if SHARES == 1 else f"{row.number - 1}/{len(ROWS)}"
     shares = ("--share", f"{row.share}/{SHARES}", "--slow-share", slow)
-    own_tests(project, environment, *shares, **variables)
+    try:
+        own_tests(project, environment, *shares, **variables)
+    finally:
+        team.write_text(settings, "utf-8")
 
 
 @pytest.mark.slow
@@ -149,11 +177,17 @@ def test_its_checks_are_clean(project: BakedProject, environment: Path) -> None:
 
 
 @pytest.mark.slow
-@every_row
+@typed_row
 def test_its_types_are_right(project: BakedProject, place: Place) -> None:
     # The interpreter makes no difference to mypy, which is told the version.
     django = project.answers["django_version"]
     types(project, place({"5.2": "3.11", "6.1": "3.13"}[django], django))
+
+
+def preparing(project: BakedProject) -> str:
+    """Return the settings of docs/operations.md with which PostgreSQL prepares statements."""
+    text = project.read("docs/operations.md")
+    return text.partition("`config/settings_team.py`:\n\n```python\n")[2].partition("```")[0]
 
 
 def own_tests(project: BakedProject, environment: Path, *options: str, **variables: str) -> None:

@@ -15,7 +15,16 @@ from typing import Any, Final
 
 from covertable import make
 
-from tests.project import COMBINATIONS, PRESETS, QUESTIONS, Answers, complete, pre_gen
+from tests.project import (
+    COMBINATIONS,
+    COOKIECUTTER,
+    DEFAULTS,
+    PRESETS,
+    QUESTIONS,
+    Answers,
+    complete,
+    pre_gen,
+)
 
 # Values of the questions that are answered in free text, besides the default.
 SAMPLES: Final[dict[str, list[str]]] = {
@@ -108,7 +117,36 @@ def table(strength: int) -> list[Row]:
     ]
 
 
+def pairs_for_types(answers: Answers) -> set[Any]:
+    """Return the pairs of facts on which types depend: the Django, and which files are there.
+
+    Other answers are values of constants, whose declared types are the same in every project.
+    """
+    optional = [kept for path, kept in COOKIECUTTER["_optional"].items() if "auth_core" in path]
+    whole = DEFAULTS | answers
+    facts = {"django_version": whole["django_version"]}
+    for question in {question for kept in optional for question in kept}:
+        decided = (whole[question] in kept[question] for kept in optional if question in kept)
+        facts[question] = tuple(decided)
+    return set(combinations(sorted(facts.items()), 2))
+
+
+def enough_for_types(rows: list[Row]) -> list[Row]:
+    """Choose rows in which every such pair occurs that occurs in any row."""
+    pairs = {row.number: pairs_for_types(row.answers) for row in rows}
+    missing, chosen = set[Any]().union(*pairs.values()), list[Row]()
+    while missing:
+        chosen.append(max(rows, key=lambda row: len(pairs[row.number] & missing)))
+        missing -= pairs[chosen[-1].number]
+    return sorted(chosen, key=lambda row: row.number)
+
+
 ROWS: Final = table(STRENGTH)
+TYPED: Final = enough_for_types(ROWS)
+# The first row of each share that has PostgreSQL: there, statements are prepared.
+PREPARING: Final = {
+    row.share: row.number for row in reversed(ROWS) if row.answers["database"] == "postgresql"
+}.values()
 # All that is rendered and looked at; only rows are spread over interpreters and shares.
 VARIANTS: Final[dict[str, Answers]] = (
     {"defaults": {}}
