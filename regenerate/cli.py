@@ -150,6 +150,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Refused as reason:
         print(f"regenerate: {harmless(str(reason))}", file=sys.stderr)
         return REFUSED
+    except (OSError, MemoryError, RecursionError) as error:
+        print(f"regenerate: {check.visible(repr(error))}", file=sys.stderr)
+        return REFUSED
     except KeyboardInterrupt:
         print("regenerate: interrupted", file=sys.stderr)
         return INTERRUPTED

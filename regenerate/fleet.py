@@ -21,6 +21,8 @@ from regenerate.template import clone, release
 from regenerate.update import update
 
 Say = Callable[[str], object]
+# Of a cell that holds what a project says, in characters.
+LONGEST: Final = 40
 COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -135,7 +137,7 @@ def look_at(path: Path, policy: Policy) -> Report:
     """Report on one project, offline; what keeps it from being read is its error."""
     report = Report(str(path))
     try:
-        lock = record.parse(check.text_of(path, LOCK))
+        lock = record.parse_whole(check.text_of(path, LOCK, check.LARGEST_RECORD))
         report.template = lock["template"]
         context = lock["context"]["cookiecutter"]
         report.version = str(context.get("_template_version", ""))
@@ -235,7 +237,7 @@ def update_one(report: Report, template: str, to: str | None) -> tuple[str, int]
 def cells(report: Report) -> Iterator[str]:
     """Put a report in short words."""
     yield visible(report.path)
-    yield visible(report.version) or "?"
+    yield visible(report.version)[:LONGEST] or "?"
     yield "?" if report.lag is None else str(report.lag)
     yield str(len(report.drift) or "-")
     yield str(len(report.violations) or "-")
@@ -266,7 +268,7 @@ def summary(reports: Sequence[Report]) -> str:
 
 def as_json(reports: Sequence[Report]) -> str:
     """Give all that is known to another program."""
-    return json.dumps([asdict(report) for report in reports], ensure_ascii=False, indent=2)
+    return json.dumps([asdict(report) for report in reports], indent=2)
 
 
 def as_html(reports: Sequence[Report]) -> str:

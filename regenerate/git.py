@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from regenerate.check import visible
+
 # Of a rendered project; it is written last, by itself, and never merged.
 LOCK: Final = ".cruft.json"
 # Of a record, in bytes: ours have some 10,000.
@@ -62,9 +64,13 @@ def attempt(
 def output_of(done: subprocess.CompletedProcess[bytes], name: str) -> bytes:
     """Return what git printed, or refuse with its own words if it failed."""
     if done.returncode:
-        said = text_of(done.stderr).strip() or f"exited with {done.returncode}"
-        raise Refused(f"git {name}: {said}")
+        raise Refused(f"git {name}: {said_by(done) or f'exited with {done.returncode}'}")
     return done.stdout
+
+
+def said_by(done: subprocess.CompletedProcess[bytes]) -> str:
+    """Return git's own words in one line: a file's name in them could pretend to be another one."""
+    return "; ".join(visible(line) for line in text_of(done.stderr).splitlines())
 
 
 def environment() -> dict[str, str]:
@@ -110,7 +116,9 @@ class Project:
         """Refuse while a tracked file is changed: `git reset --hard` must be a way back."""
         changed = git(self.root, "status", "--porcelain", "--untracked-files=no").splitlines()
         if changed:
-            few = ", ".join(line[3:] for line in changed[:3]) + (" ..." if changed[3:] else "")
+            few = ", ".join(visible(line[3:]) for line in changed[:3]) + (
+                " ..." if changed[3:] else ""
+            )
             raise Refused(f"{self.root} has changes that are not committed ({few}): commit them")
 
     def read(self, name: str) -> str | None:
@@ -126,7 +134,9 @@ class Project:
         """Refuse to overwrite what git does not know, and so could not bring back."""
         for name in added:
             if os.path.lexists(self.root / name):
-                raise Refused(f"{name} is not tracked, and the update would overwrite it: move it")
+                raise Refused(
+                    f"{visible(name)} is not tracked, and the update would overwrite it: move it"
+                )
 
     def commit(self, tree: str, branch: str, message: str) -> None:
         """Commit a tree on a new branch; one that is there already, with this tree, will do."""
@@ -169,7 +179,7 @@ class Project:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         if done.returncode:
-            raise Refused(text_of(done.stderr).strip())
+            raise Refused(said_by(done))
 
 
 class Conflict(NamedTuple):
@@ -259,7 +269,7 @@ class Scratch:
             self.git("update-ref", f"refs/heads/{branch}", commit)
         done = self.attempt("merge-tree", "--write-tree", "--messages", "-z", "yours", label)
         if done.returncode not in {0, 1}:
-            raise Refused(f"git merge-tree (2.38 or newer): {text_of(done.stderr).strip()}")
+            raise Refused(f"git merge-tree (2.38 or newer): {said_by(done)}")
         head, _, messages = text_of(done.stdout).partition("\0\0")
         tree, *stages = head.rstrip("\0").split("\0")
         conflicts, notes = read_messages(messages.split("\0"))

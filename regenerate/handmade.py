@@ -7,12 +7,14 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from regenerate.answers import questions_of
-from regenerate.check import LARGEST_OWNED, own_file, visible
+from regenerate.check import own_file, visible
 from regenerate.git import git, words
+from regenerate.record import OPENERS
 
 
 class Found(NamedTuple):
@@ -72,6 +74,10 @@ SETTINGS: Final[dict[str, Setting]] = {
     "ACCOUNT_AUTHENTICATION_METHOD": ("login_with", login),
     "DATABASES.default.ENGINE": ("database", database),
 }
+# Of a file of settings or URLs in bytes, of an expression in it in nodes, of a number.
+LARGEST: Final = 256 * 1024
+SHORT: Final = 50
+LARGEST_NUMBER: Final = 10**12
 # What the libraries do where nothing is said, by a setting or an application that tells of them.
 IMPLIED: Final = {
     "JWT_AUTH": {"auth_header_type": "JWT", "tutorial_contract": "true"},
@@ -89,7 +95,7 @@ def answers_in(project: Path) -> list[Found]:
     """Find what settings and URLs say; the last of several wins, as it does in Django."""
     implied, said = dict[str, Found](), dict[str, Found]()
     for name in words(git(project, "ls-files", "-z", "--", "*.py")):
-        path = own_file(project, name, LARGEST_OWNED)
+        path = own_file(project, name, LARGEST)
         # What is computed can be too large, or nested too deeply, for a number or for a parser.
         with suppress(
             SyntaxError, ValueError, OSError, ArithmeticError, RecursionError, MemoryError
@@ -98,7 +104,9 @@ def answers_in(project: Path) -> list[Found]:
             every = ((implied, in_silence(tree)), (said, in_settings(tree)), (said, in_urls(tree)))
             for kind, found in every:
                 for each in found:
-                    kind[each.question] = each._replace(where=f"{name}:{each.where}")
+                    # What is no answer of a person's is left out, and takes the default.
+                    if each.value.isprintable() and not any(o in each.value for o in OPENERS):
+                        kind[each.question] = each._replace(where=f"{name}:{each.where}")
     return list((implied | said).values())
 
 
@@ -133,11 +141,16 @@ def in_urls(tree: ast.Module) -> Iterator[Found]:
     """Find the paths under which the libraries' URLs stand."""
     for node in ast.walk(tree):
         match node:
-            case ast.Call(args=[ast.Constant(value=str(route)), target, *_]):
+            case ast.Call(args=[ast.Constant(value=str(route)), target, *_]) if is_short(target):
+                view = ast.unparse(target)
                 for end, question in URLS.items():
-                    if re.search(end, ast.unparse(target)):
-                        path = route.strip("^$/")
-                        yield Found(question, path, f"{node.lineno}, {ast.unparse(target)}")
+                    if re.search(end, view):
+                        yield Found(question, route.strip("^$/"), f"{node.lineno}, {view}")
+
+
+def is_short(node: ast.expr) -> bool:
+    """Whether an expression is as short as a view, or an include(), in a list of URLs."""
+    return sum(1 for _ in islice(ast.walk(node), SHORT)) < SHORT
 
 
 def evaluated(node: ast.expr) -> Any:
@@ -154,14 +167,23 @@ def evaluated(node: ast.expr) -> Any:
             return entries
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
             factors = evaluated(left), evaluated(right)
-            # A text or a list, repeated, could fill the memory.
-            if all(isinstance(each, int | float | timedelta) for each in factors):
+            # A text, repeated, or a number of a million digits could fill the memory.
+            if all(map(is_small, factors)):
                 return operator.mul(*factors)
     return ast.literal_eval(node)
 
 
+def is_small(value: Any) -> bool:
+    """Whether a value is a duration or a number, as settings have them."""
+    return isinstance(value, timedelta) or (
+        isinstance(value, int | float) and abs(value) < LARGEST_NUMBER
+    )
+
+
 def flat(name: str, value: Any) -> dict[str, Any]:
-    """Name what is in dictionaries by its path."""
+    """Name what is in dictionaries by its path, as far as it leads to a setting."""
+    if not any(f"{setting}.".startswith(f"{name}.") for setting in SETTINGS):
+        return {}
     if not isinstance(value, Mapping):
         return {name: value}
     return {k: v for key, each in value.items() for k, v in flat(f"{name}.{key}", each).items()}

@@ -9,10 +9,11 @@ from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Any, Final
 
 from regenerate import answers, handmade, record
-from regenerate.check import MANIFEST, UNREADABLE, CheckError, text_of, visible
+from regenerate.addresses import absolute, is_remote
+from regenerate.check import LARGEST_RECORD, MANIFEST, UNREADABLE, CheckError, text_of
 from regenerate.git import LOCK, Project, Refused, Scratch
 from regenerate.template import Template, Version, release
-from regenerate.update import Outcome, Say, new_lock
+from regenerate.update import Outcome, Say, code, new_lock
 
 POLICY: Final = "auth_core/policy.py"
 
@@ -31,12 +32,14 @@ def link(
     For a project that was made by hand say which answers would make its like.
     """
     project = Project.at(path)
-    is_handmade = not any((path / name).exists() for name in (LOCK, POLICY, MANIFEST))
+    is_handmade = not any(os.path.lexists(path / name) for name in (LOCK, POLICY, MANIFEST))
     try:
         recorded, number = known(project, path), stamped(project)
     except (*UNREADABLE, SyntaxError, MemoryError, CheckError) as error:
         raise Refused(f"{path} cannot be read: {error}") from error
-    address = str(Path(template).resolve()) if Path(template).exists() else template
+    # As the caller spells it, unless it depends on the folder that the caller is in.
+    is_url = "://" in template or is_remote(template)
+    address = template if is_url else absolute(template)
     with TemporaryDirectory(prefix="regenerate-") as temporary:
         folder = Path(temporary)
         say(f"Fetching {address} ...")
@@ -70,6 +73,7 @@ def liken(
     """Say which answers make a project like one that was made by hand, and whether they can."""
     found = [f for f in handmade.answers_in(path) if f.question in version.questions]
     given: dict[str, Any] = {each.question: each.value for each in found} | dict(chosen)
+    record.refuse_answers(given, "the answers")
     said = list(handmade.report(found, version.questions, source.address, given))
     try:
         source.render(version, answers.carry({}, {}, version.questions, given), output)
@@ -90,7 +94,7 @@ def known(project: Project, path: Path) -> dict[str, Any]:
     """Find answers in an incomplete record, or in the constants that they were rendered as."""
     text = project.read(LOCK)
     if not text and os.path.lexists(path / LOCK):
-        text = text_of(path, LOCK)
+        text = text_of(path, LOCK, LARGEST_RECORD)
     if text:
         lock = record.parse(text)
         if lock.get("commit"):
@@ -122,5 +126,5 @@ def differences(ours: Mapping[str, str], theirs: Mapping[str, str]) -> Iterator[
     yield f"{len(same)} files are as rendered, {len(different)} differ, {len(missing)} are missing;"
     yield f"{own} are the project's own. An update takes what is missing for deleted by the team."
     yield ""
-    yield from (f"- differs: `{visible(name)}`" for name in different)
-    yield from (f"- missing: `{visible(name)}`" for name in missing)
+    yield from (f"- differs: {code(name)}" for name in different)
+    yield from (f"- missing: {code(name)}" for name in missing)

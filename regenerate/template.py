@@ -3,23 +3,23 @@
 import json
 import os
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cookiecutter.config import BUILTIN_ABBREVIATIONS
 from cookiecutter.exceptions import CookiecutterException
 from cookiecutter.find import find_template
 from cookiecutter.generate import generate_context, generate_files
 from cookiecutter.prompt import render_variable
-from cookiecutter.repository import expand_abbreviations
 from cookiecutter.utils import create_env_with_context
-from jinja2 import TemplateError
+from jinja2 import Environment, TemplateError
 
+from regenerate.addresses import absolute
 from regenerate.answers import fitting
-from regenerate.git import Refused, attempt, git, text_of
-from regenerate.record import refuse_answers, refuse_syntax
+from regenerate.git import Refused, attempt, git, said_by, text_of
+from regenerate.record import OPENERS, refuse_answers, refuse_syntax
 
 Release = tuple[int, ...]
 
@@ -50,17 +50,16 @@ class Rendered(NamedTuple):
 
 def release(text: str) -> Release | None:
     """Read a version like 1.2.3 or v1.2.3; nothing else, and no pre-release, is one."""
-    found = re.fullmatch(r"v?(\d+)\.(\d+)\.(\d+)", text)
+    found = re.fullmatch(r"v?(\d{1,9})\.(\d{1,9})\.(\d{1,9})", text)
     return tuple(map(int, found.groups())) if found else None
 
 
 def clone(address: str, folder: Path, kind: str) -> None:
     """Clone a template, whose address may be short for one as cookiecutter has it."""
-    url = expand_abbreviations(address, BUILTIN_ABBREVIATIONS)
-    done = attempt(folder.parent, "clone", "--quiet", kind, "--", url, str(folder))
+    command = ("clone", "--quiet", kind, "--", absolute(address), str(folder))
+    done = attempt(folder.parent, *command)
     if done.returncode:
-        said = text_of(done.stderr).strip()
-        raise Refused(f"the template {address} cannot be cloned: {said}")
+        raise Refused(f"the template {address} cannot be cloned: {said_by(done)}")
 
 
 class Template:
@@ -151,7 +150,7 @@ class Template:
             with quiet_hooks(log):
                 folder = generate_files(str(source), context, str(output))
         except (CookiecutterException, TemplateError, ValueError, OSError) as error:
-            said = log.read_text("utf-8") if log.exists() else ""
+            said = log.read_text("utf-8", "replace") if log.exists() else ""
             # The hook announces cookiecutter's traceback, which does not come here.
             said = said.partition("What follows is cookiecutter's")[0].strip()
             raise Refused(f"{version} cannot be rendered: {said or error}") from error
@@ -191,8 +190,20 @@ def answered(context: dict[str, Any], answers: Mapping[str, Any]) -> dict[str, A
         else:
             first = default[0] if isinstance(default, list) else default
             final[name] = render_variable(environment, first, final)
-    refuse_answers(final, "the answers")
+    refuse_answers(final, "the answers", openers(environment))
     return final
+
+
+def openers(environment: Environment) -> list[str]:
+    """List what begins a tag of a template: it may have delimiters of its own."""
+    own = (
+        environment.variable_start_string,
+        environment.block_start_string,
+        environment.comment_start_string,
+        environment.line_statement_prefix,
+        environment.line_comment_prefix,
+    )
+    return [*OPENERS, *filter(None, own)]
 
 
 def refuse_paths_outside(source: Path, context: dict[str, Any]) -> None:
@@ -207,7 +218,7 @@ def refuse_paths_outside(source: Path, context: dict[str, Any]) -> None:
     named = [root.name, *(name for name in inner if environment.variable_start_string in name)]
     for name in named:
         path = environment.from_string(name).render(**context)
-        refuse_syntax(f"the name {name}", path, "the answers")
+        refuse_syntax(f"the name {name}", path, "the answers", openers(environment))
         parts = path.split("/")
         if {"", ".", "..", ".git"} & set(parts) or (name == root.name and len(parts) > 1):
             raise Refused(f"the answers would make {path!r} of {name}: outside of the project")
@@ -217,8 +228,10 @@ def refuse_paths_outside(source: Path, context: dict[str, Any]) -> None:
 def quiet_hooks(log: Path) -> Iterator[None]:
     """Tell hooks what they run for, and keep what they print: they write to the terminal itself."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    before = os.environ.get("TEMPLATE_REGENERATE")
+    before, folder = os.environ.get("TEMPLATE_REGENERATE"), tempfile.tempdir
     os.environ["TEMPLATE_REGENERATE"] = "1"
+    # A hook runs as a file of that folder, next to which Python looks for modules first.
+    tempfile.tempdir = str(log.parent)
     kept = [os.dup(1), os.dup(2)]
     try:
         with log.open("wb") as file:
@@ -229,6 +242,7 @@ def quiet_hooks(log: Path) -> Iterator[None]:
         for number, stream in enumerate(kept, 1):
             os.dup2(stream, number)
             os.close(stream)
+        tempfile.tempdir = folder
         os.environ.pop("TEMPLATE_REGENERATE")
         if before is not None:
             os.environ["TEMPLATE_REGENERATE"] = before

@@ -1,6 +1,7 @@
 """Brings one project to another version or other answers: two renders aside, one merge."""
 
 import json
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def update(
             return Outcome(f"Nothing to update: {old}, with these answers, is what is there.")
         final = answers.questions_of(theirs.context)
         changes = answers.changes(recorded, final, old.questions, new.questions, chosen)
-        versions = f"{lock['template']}, {old.commit[:12]} → {new.commit[:12]}"
+        versions = f"{code(lock['template'])}, {old.commit[:12]} → {new.commit[:12]}"
         notes = source.upgrade_notes(old, new)
         title = f"Template {old} → {new}"
         said = "\n\n".join([f"## {title}", versions, *report(changes, notes, merge, seeds)])
@@ -101,12 +102,7 @@ def read_lock(project: Project) -> dict[str, Any]:
     text = project.read(LOCK)
     if text is None:
         raise Refused(f"{project.root / project.prefix} has no {LOCK} in its last commit")
-    lock = record.parse(text, f"{project.prefix}{LOCK}")
-    if not lock.get("template") or "commit" not in lock or "context" not in lock:
-        raise Refused(
-            f"{project.prefix}{LOCK} cannot be read: template, commit and context are needed"
-        )
-    return lock
+    return record.parse_whole(text, visible(f"{project.prefix}{LOCK}"))
 
 
 def new_lock(lock: Mapping[str, Any], version: Version, context: Mapping[str, Any]) -> str:
@@ -170,18 +166,22 @@ def report(changes: list[Change], notes: str, merge: Merge, seeds: list[str]) ->
         yield f"### Upgrade notes\n\n{notes.rstrip()}"
     yield f"### Conflicts: {len(merge.conflicts) or 'none'}"
     if merge.conflicts:
-        yield "\n".join(f"- `{visible(p)}`: {visible(what)}" for p, what in merge.conflicts)
+        split = ((path, *what.partition(": ")) for path, what in merge.conflicts)
+        yield "\n".join(f"- {code(path)}: {kind}: {code(said)}" for path, kind, _, said in split)
     if merge.notes or seeds:
         yield "### To look at"
-        lines = [
-            f"- `{visible(n)}` is yours and stays; new projects get another one" for n in seeds
-        ]
-        yield "\n".join([*(f"- {visible(note)}" for note in merge.notes), *lines])
+        lines = [f"- {code(n)} is yours and stays; new projects get another one" for n in seeds]
+        yield "\n".join([*(f"- {code(note)}" for note in merge.notes), *lines])
 
 
 def line_of(change: Change) -> str:
     """Say what became of one answer."""
     values = [json.dumps(v, ensure_ascii=False) for v in change[2:] if v is not None]
-    return f"- `{visible(change.question)}` ({visible(change.why)}): " + " → ".join(
-        f"`{visible(value)}`" for value in values
-    )
+    return f"- {code(change.question)} ({visible(change.why)}): {' → '.join(map(code, values))}"
+
+
+def code(text: str) -> str:
+    """Quote a text of the project, so that Markdown leaves it as it is (CommonMark, 6.1)."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " if len(fence) > 1 else ""
+    return f"{fence}{space}{visible(text)}{space}{fence}"

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from regenerate.cli import main
 from regenerate.git import LARGE
 from tests.conftest import git
 from tests.project import QUESTIONS, ROOT, Bake
-from tests.regenerating import FILES, Story, changed, commit, committed
+from tests.regenerating import FILES, SOURCE, Story, changed, commit, committed
 
 CORE = FILES["auth_core/core.py"]
 
@@ -507,3 +508,174 @@ def test_the_template_that_the_program_is_from_needs_no_name(
         is_own = address != str(story.template)
         assert done.returncode == (0 if is_own else 2), done.stderr
         assert ("Its code would run with your rights" in done.stderr) is not is_own
+
+
+@pytest.mark.parametrize("address", ["https://github.com/o/n", "gh:o/n", "git@github.com:o/n"])
+def test_a_folder_of_the_project_is_no_address_of_another_host(
+    address: str,
+    story: Story,
+    evil: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a person calls it: in the project's folder. The host is one that does not answer."""
+    tmp_path = story.folder.parent
+    host = tmp_path / "no-host"
+    config = f'[url "file://{host}/"]\n' + "".join(
+        f"\tinsteadOf = {each}\n" for each in ("https://github.com/", "git@github.com:")
+    )
+    (tmp_path / "gitconfig").write_text(config)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    monkeypatch.chdir(story.project)
+    for name in (address, os.path.normpath(address)):
+        shutil.copytree(evil, story.project / name, dirs_exist_ok=True)
+    record(story, story.lock() | {"commit": None})
+    for command in (["link"], ["link", "--dry-run"], ["update"]):
+        assert main([*command, "--template", address]) == 2
+
+
+def test_a_relative_address_is_relative_to_the_caller(
+    story: Story, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(story.project)
+    assert main(["update", "--template", "../template"]) == 0
+    record(story, story.lock() | {"template": "../template"})
+    assert main(["update"]) == 2
+    assert main(["fleet", ".", "--update", "--template", "../template"]) == 2
+    assert "nobody named its template" in capsys.readouterr().out
+
+
+def test_a_template_with_delimiters_of_its_own_runs_no_answer(
+    story: Story, trap: Trap, capsys: pytest.CaptureFixture[str]
+) -> None:
+    delimiters = {"variable_start_string": "[[", "variable_end_string": "]]"}
+    source = story.template / SOURCE
+    source.rename(story.template / "[[cookiecutter.project_slug]]")
+    (story.template / "hooks" / "post_gen_project.py").unlink()
+    story.questions |= {"_jinja2_env_vars": delimiters}
+    (story.template / "cookiecutter.json").write_text(json.dumps(story.questions))
+    commit(story.template, "Other delimiters")
+    tag = trap.tag.replace("{{", "[[").replace("}}", "]]").replace("/", "${HOME%${HOME#?}}")
+    head = git(story.template, "rev-parse", "HEAD").strip()
+    content = replaced(story.lock(), ("context", "cookiecutter", "project_slug"), tag)
+    record(story, content | {"commit": head})
+    assert story.update("--to", "main") == 2
+    assert "holds '[['" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"template": None},
+        {"template": "~nosuchuser/x"},
+        {"template": "loop/x"},
+        {"context": {}},
+        {"context": {"cookiecutter": {"_template_version": "1.0." + "9" * 5000}}},
+        {"context": {"cookiecutter": {"minutes": float("nan")}}},
+        {"context": {"cookiecutter": {"minutes": "x\u009b2J\u202e\x7f"}}},
+        {"x": "\ud800"},
+        {"\ud800": 1},
+    ],
+    ids=lambda change: ascii(change)[:40],
+)
+def test_one_bad_project_stops_no_report(
+    change: dict[str, Any],
+    story: Story,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bad = shutil.copytree(story.project, tmp_path / "bad")
+    (bad / "loop").symlink_to("loop")
+    (bad / ".cruft.json").write_text(json.dumps(story.lock() | change))
+    commit(bad, "Bad")
+    policy = tmp_path / "policy.txt"
+    policy.write_text(f"template in {story.template}\n")
+    words = ["fleet", str(bad), str(story.project), "--policy", str(policy), "--format", "json"]
+    for more in ([], ["--update"]):
+        assert main([*words, *more]) in {0, 1, 2}
+        out, err = capsys.readouterr()
+        assert out.isascii()
+        found = json.loads(out, parse_constant=pytest.fail)
+        assert found[1]["error"] == ""
+        assert "Traceback" not in err
+    assert found[1]["branch"] == "regenerate/1.1.0"
+    for command in ("update", "link", "check"):
+        named = [] if command == "check" else ["--template", str(story.template)]
+        assert main([command, str(bad), *named]) in {0, 1, 2}
+
+
+def test_what_is_long_is_neither_read_for_hours_nor_printed(story: Story, tmp_path: Path) -> None:
+    project = story.project
+    links = [project / f"l{number}" for number in range(1200)]
+    for one, other in pairwise(links):
+        one.symlink_to(other.name)
+    deep = Path(*["d" * 200] * 30)
+    path = project / ".template" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    tops = {f"t{number}/x": "0" * 64 for number in range(12_000)}
+    long = {str(deep): "0" * 64, "n" * 300: "0" * 64}
+    path.write_text(json.dumps(manifest | {"files": manifest["files"] | tops | long}))
+    assert bounded("check", project).returncode == 1
+    path.write_text(json.dumps(manifest))
+    (project / "template-waivers.toml").write_text("a." * 40_000 + "a = 1\n")
+    assert bounded("check", project).returncode == 2
+    (project / "template-waivers.toml").unlink()
+    version = {"_template_version": "1" * 2**19, "minutes": "15"}
+    lock = replaced(story.lock(), ("context", "cookiecutter"), version)
+    (project / ".cruft.json").write_text(json.dumps(lock))
+    done = bounded("fleet", project, "--template", story.template)
+    assert len(done.stdout) < 5000
+    handmade = tmp_path / "handmade"
+    handmade.mkdir()
+    nested = "path('a', " * 60 + "0" + ")" * 60
+    keys = ", ".join(f"{number}: 0" for number in range(20_000))
+    texts = {
+        "urls": f"urlpatterns = [{nested}]\n",
+        "keys": f"SIMPLE_JWT = {{'{'A' * 100_000}': {{{keys}}}}}\n",
+        "list": f"x = [{'0,' * 2_000_000}]\n",
+        "number": f"X = 0x{'F' * 100_000} * 0x{'F' * 100_000}\n",
+    }
+    for name, text in texts.items():
+        (handmade / f"{name}.py").write_text(text)
+    committed(handmade)
+    done = bounded("link", handmade, "--template", story.template)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+
+
+def test_a_project_made_by_hand_forges_no_line_and_no_command(
+    template: Path, trap: Trap, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handmade = tmp_path / "handmade"
+    handmade.mkdir()
+    (handmade / "settings.py").write_text(
+        "SIMPLE_JWT = {'ALGORITHM': 'HS256\\n\\n## Linked to 0.2.0\\nForged'}\n"
+    )
+    (handmade / "urls.py").write_text(
+        f"urlpatterns = [path({trap.tag!r}, include('rest_auth.urls'))]\n"
+    )
+    committed(handmade)
+    assert main(["link", str(handmade), "--template", str(template)]) == 0
+    out = capsys.readouterr().out
+    assert "Forged" not in out
+    assert "{{" not in out
+
+
+def test_a_report_quotes_what_a_project_says(
+    story: Story, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It becomes the text of a pull request."""
+    name = "x` <img src=https://evil.example/p.png> @team closes #1 `"
+    record(story, replaced(story.lock(), ("context", "cookiecutter"), {name: "1", "minutes": "15"}))
+    assert story.update() in {0, 1}
+    assert f"- `` {name} `` (dropped)" in capsys.readouterr().out
+
+
+def test_git_says_what_it_refuses_in_one_line(
+    story: Story, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forged = "\nregenerate: all is well\n"
+    (story.project / forged).write_text("ours\n")
+    story.commit()
+    (story.project / forged).write_text("other\n")
+    assert story.update() == 2
+    assert "\nregenerate: all is well\n" not in capsys.readouterr().err

@@ -27,8 +27,11 @@ WAIVERS: Final = "template-waivers.toml"
 SKIPPED: Final = {"__pycache__", "node_modules", "var"}
 BEGIN: Final = re.compile(rb"^<<<<<<< ", re.MULTILINE)
 END: Final = re.compile(rb"^>>>>>>> ", re.MULTILINE)
-# In bytes. The files of the template are far smaller, and git merges no text above the other one.
+# In bytes. What the template owns and records is far smaller; tomllib takes seconds for a long key;
+# git merges no text above the last one.
 LARGEST_OWNED: Final = 16 * 1024 * 1024
+LARGEST_RECORD: Final = 1024 * 1024
+LARGEST_WAIVERS: Final = 32 * 1024
 LARGEST_MERGED: Final = 512 * 1024 * 1024
 
 
@@ -71,13 +74,19 @@ def own_file(project: Path, name: str, largest: int) -> Path | None:
     A project can hold links to other places, and its records can name them.
     """
     path = project / name
+    try:
+        # The system gives up long chains of links, which realpath would follow to their end.
+        if not path.is_file() or path.stat().st_size > largest:
+            return None
+    except OSError:  # The name is too long, or the file is not readable.
+        return None
     is_inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(project))
-    return path if is_inside and path.is_file() and path.stat().st_size <= largest else None
+    return path if is_inside else None
 
 
-def text_of(project: Path, name: str) -> str:
+def text_of(project: Path, name: str, largest: int) -> str:
     """Read a record of the project; raise FileNotFoundError or CheckError where that cannot be."""
-    path = own_file(project, name, LARGEST_OWNED)
+    path = own_file(project, name, largest)
     if path is None and not os.path.lexists(project / name):
         raise FileNotFoundError(name)
     if path is None:
@@ -104,18 +113,21 @@ def is_own(folder: Path) -> bool:
     """Whether a folder holds what people write."""
     if folder.name.startswith("."):
         return folder.name in {".template", ".github", ".gitlab"}
-    return folder.name not in SKIPPED and not (folder / "pyvenv.cfg").exists()
+    return folder.name not in SKIPPED and not os.path.lexists(folder / "pyvenv.cfg")
 
 
 def homes(owned: Iterable[str], present: set[str]) -> dict[str, str]:
     """Map each owned top folder to where it is: a team may have moved it as a whole."""
-    found: dict[str, str] = {}
-    for top in sorted({name.split("/")[0] for name in owned}):
-        inside = tuple(f"/{name}" for name in owned if name.startswith(f"{top}/"))
-        places = {name.rpartition(f"{top}/")[0] for name in present if name.endswith(inside)}
-        is_home = any(name.startswith(f"{top}/") for name in present)
-        found[top] = f"{places.pop()}{top}" if len(places) == 1 and not is_home else top
-    return found
+    names = set(owned)
+    tops = {name.partition("/")[0] for name in names}
+    away = tops - {name.partition("/")[0] for name in present if "/" in name}
+    places = dict[str, set[str]]()
+    for name in present if away else ():
+        parts = name.split("/")
+        for number, part in enumerate(parts):
+            if part in away and "/".join(parts[number:]) in names:
+                places.setdefault(part, set()).add("/".join(parts[: number + 1]))
+    return {top: places[top].pop() if len(places.get(top, ())) == 1 else top for top in tops}
 
 
 def moved(files: Mapping[str, str], where: Mapping[str, str]) -> dict[str, str]:
@@ -165,7 +177,7 @@ def has_markers(path: Path) -> bool:
 def load_manifest(project: Path) -> dict[str, Any]:
     """Read the manifest, which says what is owned."""
     try:
-        manifest = json.loads(text_of(project, MANIFEST))
+        manifest = json.loads(text_of(project, MANIFEST, LARGEST_RECORD))
         files = {str(name): str(hashed) for name, hashed in manifest["files"].items()}
     except FileNotFoundError as error:
         raise CheckError(f"{project} has no {MANIFEST}: is it a rendered project?") from error
@@ -180,7 +192,7 @@ def load_manifest(project: Path) -> dict[str, Any]:
 def load_waivers(project: Path) -> list[Waiver]:
     """Read the waivers; one without a path, a reason or a day is an error."""
     try:
-        entries = tomllib.loads(text_of(project, WAIVERS))["waiver"]
+        entries = tomllib.loads(text_of(project, WAIVERS, LARGEST_WAIVERS))["waiver"]
         waivers = [Waiver(**entry) for entry in entries]
     except FileNotFoundError:
         return []
@@ -222,7 +234,7 @@ def main(project: Path = Path()) -> int:
     try:
         found, notes = findings(project, datetime.now(UTC).date())
         version = load_manifest(project).get("template_version", "unknown")
-    except CheckError as reason:
+    except (CheckError, *UNREADABLE) as reason:
         print(f"check: {visible(str(reason))}", file=sys.stderr)
         return 2
     for line in [*map(str, found), *notes]:
