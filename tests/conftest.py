@@ -8,6 +8,7 @@ import tempfile
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -223,6 +224,12 @@ def postgres(home: Path) -> str:
 @pytest.fixture
 def database(postgres: str, home: Path) -> Iterator[str]:
     """Create an empty PostgreSQL database for one test, and drop it afterwards."""
+    with empty_database(postgres, home) as url:
+        yield url
+
+
+@contextmanager
+def empty_database(postgres: str, home: Path) -> Iterator[str]:
     name = f"template_test_{uuid.uuid4().hex}"
     in_database(home, postgres, f'CREATE DATABASE "{name}"')
     yield postgres.rpartition("/")[0] + f"/{name}"
