@@ -5,12 +5,13 @@ its version. What counts is that each path leads somewhere: whatever fails names
 """
 
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -71,6 +72,8 @@ class Image:
     """The stage that was built last; `root` stands for /."""
 
     folder: Path
+    # Makes the folder of a base image.
+    base: Callable[[str, Path], None]
     name: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     workdir: str = "/"
@@ -103,7 +106,7 @@ class Image:
         self.name, self.workdir = name, "/"
         (self.root / "tmp").mkdir(parents=True)
         local = self.root / "usr" / "local"
-        subprocess.run([interpreter(version[1]), "-m", "venv", local], check=True)
+        self.base(version[1], local)
         # As for a user whom /etc/passwd does not know.
         self.environment = {"HOME": str(self.root), "TMPDIR": str(self.root / "tmp")}
         self.environment["PATH"] = f"{local}/bin:/usr/bin:/bin"
@@ -210,9 +213,60 @@ class Image:
         }
 
 
-def build(context: Path, folder: Path) -> Image:
-    """Build the Dockerfile of a project into an empty folder."""
-    image = Image(folder)
-    for step in instructions((context / "Dockerfile").read_text("utf-8")):
-        image.step(step, context)
-    return image
+@dataclass
+class Engine:
+    """Builds images; a base image is made once, and so is what the same first lines make."""
+
+    folder: Path
+    layers: dict[tuple[Path, tuple[Instruction, ...]], Image] = field(default_factory=dict)
+
+    def base(self, version: str, target: Path) -> None:
+        """Copy a Python of this version, whose programs are told where they are now."""
+        made = self.folder / f"python{version}"
+        if not made.exists():
+            subprocess.run([interpreter(version), "-m", "venv", made], check=True)
+        shutil.copytree(made, target, symlinks=True)
+        for program in target.glob("bin/pip*"):
+            text = program.read_text("utf-8")
+            program.write_text(text.replace(f"{made}/", f"{target}/"), "utf-8")
+
+    def build(self, context: Path, folder: Path) -> Image:
+        """Build the Dockerfile of a project into an empty folder."""
+        image = Image(folder, self.base)
+        for step in instructions((context / "Dockerfile").read_text("utf-8")):
+            image.step(step, context)
+        return image
+
+    def rebuild(self, context: Path) -> Image:
+        """Build it again, from the first line that is new; all but the Dockerfile is as it was.
+
+        In the same folder each time, because what is installed knows its absolute path.
+        """
+        folder = self.folder / "again"
+        steps = instructions((context / "Dockerfile").read_text("utf-8"))
+        image, begin = Image(folder, self.base), 0
+        for count in range(1, len(steps) + 1):
+            if layer := self.layers.get((context, tuple(steps[:count]))):
+                image, begin = layer, count
+        shutil.rmtree(folder, ignore_errors=True)
+        if begin:
+            link(image.folder, folder)
+        image = copied(image, folder)
+        for count, step in enumerate(steps[begin:], begin + 1):
+            image.step(step, context)
+            if step.name == "RUN":
+                kept = self.folder / f"layer-{len(self.layers)}"
+                link(folder, kept)
+                self.layers[context, tuple(steps[:count])] = copied(image, kept)
+        return image
+
+
+def link(source: Path, target: Path) -> None:
+    """Copy a folder without its contents: nothing that is built changes a file in its place."""
+    shutil.copytree(source, target, symlinks=True, copy_function=os.link)
+
+
+def copied(image: Image, folder: Path) -> Image:
+    """Return a description of the image that stands in another folder, to be built on."""
+    environment, stages = dict(image.environment), dict(image.stages)
+    return replace(image, folder=folder, environment=environment, stages=stages)

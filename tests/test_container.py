@@ -16,7 +16,7 @@ import yaml
 
 from scripts.demo import mails_in
 from scripts.walk import Client, Life, free_port
-from tests.image import Broken, Image, build, ignoring, instructions
+from tests.image import Broken, Engine, Image, ignoring, instructions
 from tests.project import Answers, Bake, BakedProject, run
 
 BIN = Path(sys.executable).parent
@@ -237,8 +237,13 @@ def locked(bake: Bake, home: Path) -> BakedProject:
 
 
 @pytest.fixture(scope="module")
-def image(locked: BakedProject, tmp_path_factory: pytest.TempPathFactory) -> Image:
-    return build(locked.path, tmp_path_factory.mktemp("image"))
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    return Engine(tmp_path_factory.mktemp("engine"))
+
+
+@pytest.fixture(scope="module")
+def image(locked: BakedProject, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    return engine.build(locked.path, tmp_path_factory.mktemp("image"))
 
 
 @pytest.mark.slow
@@ -368,7 +373,7 @@ def test_pods_wait_for_the_migrations(image: Image, locked: BakedProject, databa
     ],
 )
 def test_a_broken_path_is_named(
-    right: str, wrong: str, said: str, locked: BakedProject, tmp_path: Path
+    right: str, wrong: str, said: str, locked: BakedProject, engine: Engine
 ) -> None:
     """Each by the line of the Dockerfile, or by what the server says that it is told to start."""
     file = locked.path / "Dockerfile"
@@ -378,7 +383,7 @@ def test_a_broken_path_is_named(
     file.write_text(before.replace(right, wrong).replace("UV_COMPILE_BYTECODE=1", ""))
     try:
         with pytest.raises(Broken, match=rf"(?s)^Dockerfile(, line \d+)?: .*{said}"):
-            check(build(locked.path, tmp_path / "image"))
+            check(engine.rebuild(locked.path))
     finally:
         file.write_text(before)
 
@@ -391,9 +396,11 @@ def check(image: Image) -> None:
 
 
 @pytest.mark.slow
-def test_without_a_lock_file_the_build_says_what_to_do(bake: Bake, tmp_path: Path) -> None:
+def test_without_a_lock_file_the_build_says_what_to_do(
+    bake: Bake, engine: Engine, tmp_path: Path
+) -> None:
     with pytest.raises(Broken, match="lock is missing: 'make install' writes it"):
-        build(bake(**CONTAINER).path, tmp_path / "image")
+        engine.build(bake(**CONTAINER).path, tmp_path / "image")
 
 
 def test_instructions_are_read_as_they_stand() -> None:
