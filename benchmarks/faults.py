@@ -380,6 +380,7 @@ class Run:
     cluster: Cluster
     inbox: Controller
     minutes: float
+    count: int
     redis_port: int
     ledger: Ledger = field(default_factory=Ledger)
     memory: list[int] = field(default_factory=list)
@@ -445,9 +446,9 @@ class Run:
 
     def go(self) -> list[Client]:
         """Let clients live through the plan."""
-        clients = [Client(self.server, self.ledger, f"client{n}") for n in range(CLIENTS)]
+        clients = [Client(self.server, self.ledger, f"client{n}") for n in range(self.count)]
         began = time.monotonic()
-        with ThreadPoolExecutor(CLIENTS + 1) as pool:
+        with ThreadPoolExecutor(self.count + 1) as pool:
             living = [pool.submit(each.live) for each in clients]
             pool.submit(self.watch_memory)
             try:
@@ -499,7 +500,7 @@ class Run:
             f"quarter of the time and {last:.0f} in the last."
         )
         yield ""
-        yield f"{self.minutes:g} minutes, {CLIENTS} clients; {system()}."
+        yield f"{self.minutes:g} minutes, {self.count} clients; {system()}."
 
 
 def main() -> None:
@@ -508,6 +509,7 @@ def main() -> None:
         prog="python -m benchmarks.faults", description=str(__doc__).partition("\n")[0]
     )
     parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--clients", type=int, default=CLIENTS)
     parser.add_argument("--output", type=Path, default=ROOT / "docs", help="a folder")
     arguments = parser.parse_args()
     if shutil.which("redis-server") is None:
@@ -543,7 +545,8 @@ def main() -> None:
         server = Server(project, python, variables)
         run(python, "-m", "auth_core.secrets_file", ".env", folder=project)
         server.manage("migrate", "--noinput")
-        each = Run(server, cluster, inbox, arguments.minutes, redis_port)
+        count = arguments.clients
+        each = Run(server, cluster, inbox, arguments.minutes, count, redis_port)
         each.start_redis()
         stack.callback(each.stop_redis)
         stack.callback(each.stop_mail_server)

@@ -148,7 +148,7 @@ def measure(sizes: list[int], expired: int, rounds: int, seconds: float) -> Iter
         yield purge(grown, expired, seconds)
         yield ""
         where = machine(small.python)
-        yield f"{where}; {rounds} rounds of {seconds:.0f} s over one connection."
+        yield f"{where}; {rounds} rounds of {seconds:g} s over one connection."
 
 
 def main() -> None:

@@ -64,7 +64,7 @@ def measure(rounds: int, seconds: float) -> Iterator[str]:
         cells = [f"{rate:.3g} ({rate / one:.2f}x)" for rate, one in medians]
         yield f"| {way} | {' | '.join(cells)} |"
     yield ""
-    yield f"{where}; {rounds} rounds of {seconds:.0f} s over {CONNECTIONS} connections."
+    yield f"{where}; {rounds} rounds of {seconds:g} s over {CONNECTIONS} connections."
 
 
 def main() -> None:

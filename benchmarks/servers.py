@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -416,12 +416,13 @@ def load(server: Server, request: Request, seconds: float, **options: Any) -> Ma
         variables["BODY"] = request.body
     # A busy machine may answer nothing at all in one second.
     for duration in (seconds, 4 * seconds, 16 * seconds):
-        printed = run(
+        words = (
             wrk, "--threads", "1", "--connections", str(connections),
-            "--duration", f"{duration:.0f}s", "--timeout", "30s",
-            "--script", Path(__file__).with_name("load.lua"),
-            f"http://127.0.0.1:{server.port}", folder=ROOT, **variables,
+            "--duration", f"{max(1, duration):.0f}s", "--timeout", "30s",
+            "--script", str(Path(__file__).with_name("load.lua")),
+            f"http://127.0.0.1:{server.port}",
         )  # fmt: skip
+        printed = run_wrk(words, duration, variables)
         line = next(line for line in printed.splitlines() if line.startswith("FIGURES "))
         figures: dict[str, float] = json.loads(line.removeprefix("FIGURES "))
         if figures["requests"]:
@@ -433,6 +434,29 @@ def load(server: Server, request: Request, seconds: float, **options: Any) -> Ma
     if figures["refused"] + figures["broken"] > tolerated:
         raise SystemExit(f"{server.peer.name}: {request.target} was refused too often: {figures}")
     return figures
+
+
+def run_wrk(command: Sequence[str], seconds: float, variables: Mapping[str, str]) -> str:
+    """Run wrk, which counts whole seconds; for a part of one it is interrupted, and reports."""
+    if seconds >= 1:
+        return run(*command, folder=ROOT, **variables)
+    process = subprocess.Popen(
+        # Until it listens to the signal, it ignores it, and takes its second.
+        ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command],
+        cwd=ROOT,
+        env=clean_environment(**variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        printed = process.communicate(timeout=seconds)[0]
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        printed = process.communicate()[0]
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{printed}")
+    return printed
 
 
 def system() -> str:

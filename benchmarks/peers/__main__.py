@@ -40,6 +40,8 @@ TOKENS = 24
 USERS = 1000
 # PBKDF2 takes most of one.
 SECONDS_OF_HASHES = 6
+# Where it is asked only whether all of it runs.
+QUICK_SECONDS, QUICK_SECONDS_OF_HASHES = 0.3, 2
 # Of a worker: ours hashes one password at a time, and refuses where more than two wait.
 HASHED_AT_ONCE = 2
 NONE = "none"
@@ -57,9 +59,10 @@ def request_of(peer: Peer, kind: str) -> Request | None:
 class Run:
     """The figures of a run: (peer, column) -> requests per second, one for each round."""
 
-    def __init__(self, servers: list[Server], seconds: float) -> None:
+    def __init__(self, servers: list[Server], seconds: float, of_hashes: float) -> None:
         self.servers = servers
         self.seconds = seconds
+        self.seconds_of_hashes = of_hashes
         self.rates: dict[tuple[str, str], list[float]] = defaultdict(list)
         # Milliseconds of the workers' processor time for a request: other work shows less in it.
         self.cpu: dict[tuple[str, str], list[float]] = defaultdict(list)
@@ -85,18 +88,20 @@ class Run:
             connections = HASHED_AT_ONCE * len(server.workers())
             options |= {"prefix": "slow", "names": 10, "connections": connections}
         self.names += 1_000_000
-        seconds = max(self.seconds, SECONDS_OF_HASHES) if kind == "hashed_login" else self.seconds
+        seconds = self.seconds_of_hashes if kind == "hashed_login" else self.seconds
         before = server.cpu_seconds()
         figures = load(server, request, seconds, **options)
         used = (server.cpu_seconds() - before) / figures["requests"]
         self.rates[peer.name, kind].append(figures["rate"])
         self.cpu[peer.name, kind].append(used * 1000)
 
-    def rounds(self, count: int, kinds: list[str], held: int = 0, **variables: str) -> None:
+    def rounds(self, count: int, kinds: list[str], *, held: int = 0, **variables: str) -> None:
         """Serve all peers at once and ask them in turns; the first one of a round changes."""
         with ExitStack() as stack:
             for server in self.servers:
                 stack.enter_context(server.serving(held, **variables))
+            if "COUNT_QUERIES" in variables:
+                self.count_queries_of_all()
             for number in range(count):
                 shift = number % len(self.servers)
                 for kind in kinds:
@@ -106,12 +111,11 @@ class Run:
             if "user" in kinds:
                 self.memory = {(s.peer.name, "memory"): s.mebibytes() for s in self.servers}
 
-    def count_queries(self) -> None:
+    def count_queries_of_all(self) -> None:
         """Ask each peer one request of each kind, after one that warms caches up."""
         for server in self.servers:
-            with server.serving(COUNT_QUERIES="1", FAST_HASHER="1", WEB_CONCURRENCY="1"):
-                for attempt in range(3):
-                    self._count_queries(server, f"counted{attempt}")
+            for attempt in range(3):
+                self._count_queries(server, f"counted{attempt}")
 
     def _count_queries(self, server: Server, new: str) -> None:
         peer = server.peer
@@ -195,7 +199,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "docs", help="a folder")
     parser.add_argument("--only", nargs="*", help="names of peers; stock is always among them")
     arguments = parser.parse_args()
-    rounds, seconds = (1, 1) if arguments.quick else (arguments.rounds, arguments.seconds)
+    rounds, seconds, of_hashes = (
+        (1, QUICK_SECONDS, QUICK_SECONDS_OF_HASHES)
+        if arguments.quick
+        else (arguments.rounds, arguments.seconds, max(arguments.seconds, SECONDS_OF_HASHES))
+    )
     chosen = [
         peer for peer in EVERY_PEER if not arguments.only or peer.name in {STOCK, *arguments.only}
     ]
@@ -206,13 +214,15 @@ def main() -> None:
         for server in servers:
             server.seed("fast", USERS, FAST_HASHER="1")
             server.seed("slow", 10)
-        run = Run(servers, seconds)
-        run.count_queries()
-        # Where nothing is judged, few connections to the database do.
-        processes = "1" if arguments.quick else "2"
+        run = Run(servers, seconds, of_hashes)
         kinds = ["user", "refresh", "login", "register"]
-        run.rounds(rounds, kinds, FAST_HASHER="1", WEB_CONCURRENCY=processes)
-        run.rounds(rounds, ["hashed_login"], HASHED_AT_ONCE, WEB_CONCURRENCY=processes)
+        # Where nothing is judged, few connections to the database do, and the same servers count.
+        counted = (rounds, kinds) if arguments.quick else (0, [])
+        run.rounds(*counted, FAST_HASHER="1", WEB_CONCURRENCY="1", COUNT_QUERIES="1")
+        processes = "1" if arguments.quick else "2"
+        if not arguments.quick:
+            run.rounds(rounds, kinds, FAST_HASHER="1", WEB_CONCURRENCY=processes)
+        run.rounds(rounds, ["hashed_login"], held=HASHED_AT_ONCE, WEB_CONCURRENCY=processes)
         where = machine(servers[0].python)
         report = "\n".join([*table(run), "", f"{where}; {rounds} rounds of {seconds} s."])
     publish("peers", report, arguments.output)
