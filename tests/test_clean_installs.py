@@ -63,12 +63,24 @@ EMAIL_URLS: Final = {
     "file": "",
 }
 FOR_TESTS: Final = {"tests", "contract", "testing"}
+# A process for several commands: what takes long is to start one.
+MANAGE = """
+import sys
+from django.core.management import execute_from_command_line
+
+def manage(*commands):
+    for command in commands:
+        execute_from_command_line(["manage.py", *command.split()])
+"""
 IMPORT = """
-import django, importlib, os, sys
-os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+import django, importlib, sys
 django.setup()
 for name in sys.argv[1:]:
     importlib.import_module(name)
+manage("check --fail-level=WARNING")
+"""
+DEPLOY = """
+manage("migrate --verbosity=0", "check --deploy --fail-level=WARNING", "collectstatic --noinput")
 """
 LOWEST, HIGHEST = "lowest-direct", "highest"
 SAMPLES: Final = (
@@ -109,10 +121,9 @@ def test_it_starts_with_only_what_it_declares(
     assert not (environment / "bin" / "pytest").exists()
     project.run(environment / "bin" / "python", "-m", "auth_core.secrets_file", ".env")
 
-    project.manage(environment, "check", "--fail-level=WARNING")
     modules = production_modules(project)
     assert "auth_core.accounts.views" in modules
-    project.run(environment / "bin" / "python", "-W", "error", "-c", IMPORT, *modules)
+    manage(project, environment, IMPORT, *modules)
 
     variables = PRODUCTION | {"ALLOWED_HOSTS": "127.0.0.1"}
     variables["EMAIL_URL"] = EMAIL_URLS[sample.answers["email_provider"]]
@@ -125,6 +136,19 @@ def test_it_starts_with_only_what_it_declares(
     if sample.is_tested:
         fill(project, environment, sample.resolution, "dev")
         project.run(environment / "bin" / "python", "-m", "pytest", "-q", *SOME_TESTS)
+
+
+def manage(
+    project: BakedProject,
+    environment: Path,
+    code: str,
+    *arguments: str,
+    variables: Mapping[str, str] | None = None,
+) -> None:
+    """Run code that may use manage.py's commands, with every warning an error."""
+    python = environment / "bin" / "python"
+    given = {"DJANGO_SETTINGS_MODULE": "config.settings", **(variables or {})}
+    project.run(python, "-W", "error", "-c", MANAGE + code, *arguments, variables=given)
 
 
 def production_modules(project: BakedProject) -> list[str]:
@@ -143,9 +167,7 @@ def production_modules(project: BakedProject) -> list[str]:
 
 def serve(project: BakedProject, environment: Path, variables: Mapping[str, str]) -> None:
     """Go through a deployment, until gunicorn answers."""
-    project.manage(environment, "migrate", "--verbosity=0", variables=variables)
-    project.manage(environment, "check", "--deploy", "--fail-level=WARNING", variables=variables)
-    project.manage(environment, "collectstatic", "--noinput", variables=variables)
+    manage(project, environment, DEPLOY, variables=variables)
     port = free_port()
     command = [str(environment / "bin" / "gunicorn"), "config.wsgi", f"--bind=127.0.0.1:{port}"]
     production = clean_environment(**variables, WEB_CONCURRENCY="1", PYTHONWARNINGS="error")
