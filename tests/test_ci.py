@@ -10,7 +10,9 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -130,18 +132,22 @@ def test_its_steps_succeed_in_order(bake: Bake, home: Path) -> None:
     project = bake(ci="github")
     # Older than the environment, which is then not installed into again.
     os.utime(project.path / "pyproject.toml", (0, 0))
+    # What mypy knows of the stubs from an earlier run; of each worker its own.
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    mypy = str(ROOT / ".cache" / "mypy" / f"{home.name}-check-{worker}")
+    always = {"VENV": str(home), "MYPY_CACHE_DIR": mypy}
     with osv("no-package-of-ours") as url:
         given = {"make test": "--numprocesses=0 tests", "make audit": f"--service-url {url}"}
         for name in ("test", "dependencies"):
             for number, command in enumerate(commands_of(jobs_of(project)[name])):
-                variables = {"VENV": str(home), "MAKEFLAGS": UV, "ARGS": given.get(command, "")}
+                variables = always | {"MAKEFLAGS": UV, "ARGS": given.get(command, "")}
                 project.run("bash", "-e", "-c", command, variables=variables)
                 if number == 0:  # as the first installation does, of which the stamp is there
                     project.make("lock", home, UV)
         (project.path / "auth_core" / "urls.py").write_text(
             f"{project.read('auth_core/urls.py')}# Ours.\n"
         )
-        done = project.run("make", "check", check=False, variables={"VENV": str(home)})
+        done = project.run("make", "check", check=False, variables=always)
         assert (done.returncode, "MODIFIED  auth_core/urls.py" in done.stdout) == (2, True)
     assert json.loads(project.read("var/sbom.json"))["bomFormat"] == "CycloneDX"
 
@@ -281,11 +287,23 @@ def releases(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def rendered(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Render a project for a forge from the first release, once, and commit it."""
+
+    @cache
+    def render(ci: str) -> Path:
+        folder = str(tmp_path_factory.mktemp("rendered"))
+        options = {"no_input": True, "output_dir": folder, "extra_context": {"ci": ci}}
+        return committed(Path(cookiecutter(f"git+file://{releases}", f"v{NOW}", **options)))
+
+    return render
+
+
 @pytest.fixture(params=SCHEMAS)
-def forge(request: pytest.FixtureRequest, releases: Path, tmp_path: Path) -> Forge:
-    address, answers = f"git+file://{releases}", {"ci": request.param}
-    options = {"no_input": True, "output_dir": str(tmp_path), "extra_context": answers}
-    project = committed(Path(cookiecutter(address, f"v{NOW}", **options)))
+def forge(request: pytest.FixtureRequest, rendered: Callable[[str], Path], tmp_path: Path) -> Forge:
+    source = rendered(request.param)
+    project = shutil.copytree(source, tmp_path / source.name, symlinks=True)
     return Forge(request.param, tmp_path, project)
 
 
