@@ -93,7 +93,8 @@ def fits(value: Any, given: Any) -> bool:
 def fitting(question: str, value: Any, given: Any) -> Any:
     """Return the value in the question's type, or refuse it with those that would do."""
     if not fits(value, given):
-        can_be = "true or false" if isinstance(given, bool) else " or ".join(map(str, given))
+        options = given if isinstance(given, list) else ["text"]
+        can_be = "true or false" if isinstance(given, bool) else " or ".join(map(str, options))
         raise Refused(f"{question} cannot be {value!r}, only {can_be}: --set {question}=...")
     return truth(value) if isinstance(given, bool) else value
 

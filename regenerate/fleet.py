@@ -223,7 +223,7 @@ def update_all(
 def not_named(template: str) -> str:
     """Say why a project is not updated, and what names its template."""
     return (
-        "not updated: nobody named its template. To run its code with your rights, give "
+        "not updated: you did not name its template. To run its code with your rights, give "
         f"--template {shlex.quote(template)}, or add a line to the policy: template in {template}"
     )
 

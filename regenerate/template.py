@@ -55,7 +55,7 @@ def release(text: str) -> Release | None:
 
 
 def clone(address: str, folder: Path, kind: str) -> None:
-    """Clone a template, whose address may be short for one as cookiecutter has it."""
+    """Clone a template; the address may be abbreviated, like gh:owner/name."""
     command = ("clone", "--quiet", kind, "--", absolute(address), str(folder))
     done = attempt(folder.parent, *command)
     if done.returncode:

@@ -541,7 +541,7 @@ def test_a_relative_address_is_relative_to_the_caller(
     record(story, story.lock() | {"template": "../template"})
     assert main(["update"]) == 2
     assert main(["fleet", ".", "--update", "--template", "../template"]) == 2
-    assert "nobody named its template" in capsys.readouterr().out
+    assert "you did not name its template" in capsys.readouterr().out
 
 
 def test_a_template_with_delimiters_of_its_own_runs_no_answer(
