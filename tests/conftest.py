@@ -224,16 +224,20 @@ def postgres(home: Path) -> str:
 @pytest.fixture
 def database(postgres: str, home: Path) -> Iterator[str]:
     """Create an empty PostgreSQL database for one test, and drop it afterwards."""
-    with empty_database(postgres, home) as url:
+    with a_database(postgres, home) as url:
         yield url
 
 
 @contextmanager
-def empty_database(postgres: str, home: Path) -> Iterator[str]:
+def a_database(postgres: str, home: Path, like: str = "") -> Iterator[str]:
+    """Create a database until the block ends; not empty, but a copy, where one is given."""
     name = f"template_test_{uuid.uuid4().hex}"
-    in_database(home, postgres, f'CREATE DATABASE "{name}"')
-    yield postgres.rpartition("/")[0] + f"/{name}"
-    in_database(home, postgres, f'DROP DATABASE "{name}" WITH (FORCE)')
+    source = f' TEMPLATE "{like.rpartition("/")[2]}"' if like else ""
+    in_database(home, postgres, f'CREATE DATABASE "{name}"{source}')
+    try:
+        yield postgres.rpartition("/")[0] + f"/{name}"
+    finally:
+        in_database(home, postgres, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def in_database(environment: Path, url: str, statement: str) -> None:

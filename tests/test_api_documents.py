@@ -2,8 +2,13 @@
 
 import http.client
 import json
+import os
 import re
+import shutil
 import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
@@ -13,7 +18,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.conftest import CLIENTS, Node
-from tests.project import Answers, Bake, run
+from tests.project import ROOT, Answers, Bake, BakedProject, run
 from tests.serving import Server, served
 
 pytestmark = pytest.mark.slow
@@ -37,19 +42,29 @@ RENDERS: dict[str, Answers] = {
         "auth_header_type": "JWT",
     },
 }
-every_render = pytest.mark.parametrize("answers", RENDERS.values(), ids=list(RENDERS))
 
 
-@pytest.fixture
-def document(answers: Answers, bake: Bake, home: Path) -> Path:
-    """Write the OpenAPI document of a project of its own."""
-    project = bake(**answers)
-    project.make(".env", home)
-    project.manage(home, "spectacular", "--format", "openapi-json", "--file", "openapi.json")
-    return project.path / "openapi.json"
+@pytest.fixture(scope="module")
+def documents(bake: Bake, home: Path) -> Callable[[str], Path]:
+    """Write the OpenAPI document of a render, once for all tests here."""
+
+    @cache
+    def written(name: str) -> Path:
+        project = bake(**RENDERS[name])
+        project.make(".env", home)
+        project.manage(home, "spectacular", "--format", "openapi-json", "--file", "openapi.json")
+        return project.path / "openapi.json"
+
+    return written
 
 
-@every_render
+@pytest.fixture(params=RENDERS)
+def document(
+    request: pytest.FixtureRequest, documents: Callable[[str], Path], tmp_path: Path
+) -> Path:
+    return Path(shutil.copy(documents(request.param), tmp_path))
+
+
 def test_a_linter_finds_no_error(document: Path, node: Node) -> None:
     node("redocly", "lint", "--config", CLIENTS / "redocly.yaml", document, cwd=document.parent)
 
@@ -77,7 +92,6 @@ export type User = components["schemas"]["User"];
 """
 
 
-@every_render
 def test_the_client_for_typescript_compiles(document: Path, node: Node) -> None:
     """openapi-typescript's, strictly; a code that no login has is an error."""
     folder = document.parent / "client"
@@ -91,7 +105,6 @@ def test_the_client_for_typescript_compiles(document: Path, node: Node) -> None:
     node("tsc", "--noEmit", "--strict", "--skipLibCheck", "use.ts", cwd=folder)
 
 
-@every_render
 def test_the_client_for_python_compiles(document: Path) -> None:
     """openapi-python-client's, every operation of it, and mypy has no complaint."""
     folder = document.parent
@@ -103,7 +116,10 @@ def test_the_client_for_python_compiles(document: Path) -> None:
     for methods in json.loads(document.read_text("utf-8"))["paths"].values():
         for operation in methods.values():
             assert list(folder.glob(f"client/api/*/{operation['operationId']}.py")), operation
-    run(folder, sys.executable, "-m", "mypy", "--config-file=", "client")
+    # What the clients import is the same: of each worker a cache of its own, as none may wait.
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    cache_of_mypy = f"--cache-dir={ROOT / '.cache' / 'mypy' / f'clients-{worker}'}"
+    run(folder, sys.executable, "-m", "mypy", "--config-file=", cache_of_mypy, "client")
 
 
 # --- The requests, against a running server ------------------------------------------------------
@@ -121,50 +137,68 @@ REQUESTS: dict[str, Answers] = {
         "social_providers": "google",
     },
 }
-every_request = pytest.mark.parametrize("answers", REQUESTS.values(), ids=list(REQUESTS))
 
 
-@every_request
-def test_newman_runs_the_collection(answers: Answers, bake: Bake, home: Path, node: Node) -> None:
+@pytest.fixture(scope="module")
+def migrated(bake: Bake, home: Path) -> Callable[[str], BakedProject]:
+    """Render a project, its files of requests and its database once; each test takes a copy."""
+
+    @cache
+    def migrated(name: str) -> BakedProject:
+        project = bake(**REQUESTS[name])
+        project.make("schema", home)
+        project.manage(home, "migrate")
+        return project
+
+    return migrated
+
+
+@pytest.fixture(params=REQUESTS)
+def server(
+    request: pytest.FixtureRequest,
+    migrated: Callable[[str], BakedProject],
+    home: Path,
+    tmp_path: Path,
+) -> Iterator[Server]:
+    project = migrated(request.param)
+    copy = replace(project, path=shutil.copytree(project.path, tmp_path / project.path.name))
+    with served(copy, home) as server:
+        yield server
+
+
+def test_newman_runs_the_collection(server: Server, node: Node) -> None:
     """Registration, the key of the mail, then the rest: every answer is one that is promised."""
-    project = bake(**answers)
-    with served(project, home) as server:
-        project.make("schema", home)
-        collection = project.path / "var" / "postman_collection.json"
-        folders = [it["name"] for it in json.loads(collection.read_text("utf-8"))["item"]]
-        variables = ["--env-var", f"base_url={server.origin}"]
+    project = server.project
+    collection = project.path / "var" / "postman_collection.json"
+    folders = [it["name"] for it in json.loads(collection.read_text("utf-8"))["item"]]
+    variables = ["--env-var", f"base_url={server.origin}"]
 
-        def newman(*words: str) -> dict[str, Any]:
-            report = project.path / "report.json"
-            export = ["--reporters", "json,cli", "--reporter-json-export", str(report)]
-            node("newman", "run", collection, *variables, *words, *export, cwd=project.path)
-            done: dict[str, Any] = json.loads(report.read_text("utf-8"))["run"]
-            assert done["failures"] == []
-            assert done["stats"]["assertions"]["total"] == done["stats"]["requests"]["total"] > 0
-            return done
+    def newman(*words: str) -> dict[str, Any]:
+        report = project.path / "report.json"
+        export = ["--reporters", "json,cli", "--reporter-json-export", str(report)]
+        node("newman", "run", collection, *variables, *words, *export, cwd=project.path)
+        done: dict[str, Any] = json.loads(report.read_text("utf-8"))["run"]
+        assert done["failures"] == []
+        assert done["stats"]["assertions"]["total"] == done["stats"]["requests"]["total"] > 0
+        return done
 
-        newman("--folder", folders[0])
-        if any(name.startswith("2 ") for name in folders):
-            variables += ["--env-var", f"verification_key={server.key_of_mail('verify-email')}"]
-        done = newman(*(word for name in folders[1:] for word in ("--folder", name)))
-        walked = [it["response"]["code"] for it in done["executions"]]
-        assert walked.count(200) > 8
+    newman("--folder", folders[0])
+    if any(name.startswith("2 ") for name in folders):
+        variables += ["--env-var", f"verification_key={server.key_of_mail('verify-email')}"]
+    done = newman(*(word for name in folders[1:] for word in ("--folder", name)))
+    walked = [it["response"]["code"] for it in done["executions"]]
+    assert walked.count(200) > 8
 
 
-@every_request
-def test_the_http_file_runs(answers: Answers, bake: Bake, home: Path) -> None:
+def test_the_http_file_runs(server: Server) -> None:
     """As the REST Client of VS Code reads it: variables, answers by names of requests, cookies."""
-    project = bake(**answers)
-    with served(project, home) as server:
-        project.make("schema", home)
-        text = project.read("var/requests.http")
-        client = HttpFile(text, server)
-        client.run()
-        operations = sum(
-            len(methods)
-            for methods in json.loads(project.read("var/schema.json"))["paths"].values()
-        )
-        assert len(client.answers) > operations
+    project = server.project
+    client = HttpFile(project.read("var/requests.http"), server)
+    client.run()
+    operations = sum(
+        len(methods) for methods in json.loads(project.read("var/schema.json"))["paths"].values()
+    )
+    assert len(client.answers) > operations
 
 
 class HttpFile:
@@ -229,14 +263,21 @@ def test_the_files_are_the_same_every_time(bake: Bake, home: Path) -> None:
     assert made[0] == made[1]
 
 
+@pytest.fixture(scope="module")
+def defaults(bake: Bake, home: Path) -> Iterator[Server]:
+    with served(bake(), home) as server:
+        yield server
+
+
 @pytest.mark.parametrize(
     ("path", "shown"), [("/api/docs/", ".opblock"), ("/api/docs/redoc/", "[data-section-id]")]
 )
 def test_the_pages_work_in_a_browser(
-    path: str, shown: str, bake: Bake, home: Path, browser: Browser
+    path: str, shown: str, defaults: Server, browser: Browser
 ) -> None:
     """Under the strict content policy: no script is refused, nothing comes from elsewhere."""
-    with served(bake(), home) as server, browser.new_context() as context:
+    server = defaults
+    with browser.new_context() as context:
         page = context.new_page()
         problems: list[str] = []
         page.on("pageerror", lambda error: problems.append(str(error)))

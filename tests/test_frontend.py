@@ -4,8 +4,11 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,6 @@ from tests.serving import Server, served
 
 pytestmark = pytest.mark.slow
 
-WHO = {"username": "ada", "email": "ada@example.com"}
 # Verification would only need a mail in the middle of each test.
 VARIANTS: dict[str, Answers] = {
     "header": {"email_verification": "none", "auth_header_type": "JWT"},
@@ -53,10 +55,15 @@ class Frontend:
 
     server: Server
     folder: Path
+    user: str
 
     @property
     def base(self) -> str:
         return f"{self.server.origin}/{self.server.project.answers['auth_url_prefix']}/"
+
+    @property
+    def who(self) -> dict[str, str]:
+        return {"username": self.user, "email": f"{self.user}@example.com"}
 
     def add(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text, "utf-8")
@@ -76,19 +83,26 @@ class Frontend:
         return page
 
 
-@pytest.fixture(params=VARIANTS.values(), ids=list(VARIANTS))
+@pytest.fixture(scope="module")
+def servers(bake: Bake, home: Path) -> Iterator[Callable[[str], Server]]:
+    """Serve each variant once, for all tests here; each has a user of its own."""
+    with ExitStack() as stack:
+        yield cache(lambda name: stack.enter_context(served(bake(**VARIANTS[name]), home)))
+
+
+@pytest.fixture(params=VARIANTS)
 def frontend(
-    request: pytest.FixtureRequest, bake: Bake, home: Path, node: Node, tmp_path: Path
-) -> Iterator[Frontend]:
-    with served(bake(**request.param), home) as server:
-        frontend = Frontend(server, tmp_path / "frontend")
-        shutil.copytree(server.project.path / "auth_core" / "client", frontend.folder)
-        (frontend.folder / "node_modules").symlink_to(node.modules)
-        code = blocks(server.project)
-        for name in ("auth.js", "session.tsx"):
-            frontend.add(name, code[name])
-        frontend.add("main.js", "")
-        yield frontend
+    request: pytest.FixtureRequest, servers: Callable[[str], Server], node: Node, tmp_path: Path
+) -> Frontend:
+    server = servers(request.param)
+    frontend = Frontend(server, tmp_path / "frontend", f"u{uuid.uuid4().hex[:10]}")
+    shutil.copytree(server.project.path / "auth_core" / "client", frontend.folder)
+    (frontend.folder / "node_modules").symlink_to(node.modules)
+    code = blocks(server.project)
+    for name in ("auth.js", "session.tsx"):
+        frontend.add(name, code[name])
+    frontend.add("main.js", "")
+    return frontend
 
 
 # In the page: a new user, who is then logged in.
@@ -110,7 +124,9 @@ USER = """async () => {
 def register(page: Page, frontend: Frontend) -> str:
     """Return what to log in with."""
     answers = frontend.server.project.answers
-    who = {k: v for k, v in WHO.items() if k == "email" or answers["login_with"] != "email"}
+    who = {
+        k: v for k, v in frontend.who.items() if k == "email" or answers["login_with"] != "email"
+    }
     path = f"/{answers['registration_url_prefix']}/"
     page.evaluate(REGISTER, {"who": who, "password": PASSWORD, "path": path})
     return next(iter(who.values()))
@@ -127,9 +143,9 @@ def test_the_module_logs_in(frontend: Frontend, browser: Browser) -> None:
         assert page.evaluate(USER) == 401
         wrong = page.evaluate(SIGN_IN, [name, "not the password at all"])
         assert wrong["fields"]["non_field_errors"]
-        assert page.evaluate(SIGN_IN, [name, PASSWORD])["user"]["email"] == WHO["email"]
+        assert page.evaluate(SIGN_IN, [name, PASSWORD])["user"]["email"] == frontend.who["email"]
         page.reload()
-        assert page.evaluate(USER)["email"] == WHO["email"]
+        assert page.evaluate(USER)["email"] == frontend.who["email"]
 
         context.set_offline(True)
         assert page.evaluate(SIGN_IN, [name, PASSWORD])["fields"]
@@ -174,7 +190,7 @@ def test_react_knows_the_user(frontend: Frontend, browser: Browser, node: Node) 
         other.get_by_text("nobody").wait_for()
         page.evaluate(SIGN_IN, [name, PASSWORD])
         for each in (page, other):
-            each.get_by_text(WHO["email"]).wait_for()
+            each.get_by_text(frontend.who["email"]).wait_for()
         page.evaluate("async () => (await import('./auth.js')).auth.logOut()")
         for each in (page, other):
             each.get_by_text("nobody").wait_for()
@@ -216,7 +232,9 @@ def test_an_app_logs_in(frontend: Frontend, node: Node) -> None:
     (frontend.folder / "auth.js").unlink()
     frontend.add("expo-secure-store.ts", KEYCHAIN)
     path = f"{origin}/{project.answers['registration_url_prefix']}/"
-    frontend.add("app.ts", APP % {"password": PASSWORD, "who": json.dumps(WHO), "path": path})
+    frontend.add(
+        "app.ts", APP % {"password": PASSWORD, "who": json.dumps(frontend.who), "path": path}
+    )
     keychain = "./expo-secure-store.ts"
     config = {
         "compilerOptions": {"paths": {"expo-secure-store": [keychain]}},
@@ -234,7 +252,7 @@ def test_an_app_logs_in(frontend: Frontend, node: Node) -> None:
     program = shutil.which("node")
     assert program
     done = run(frontend.folder, program, "app.mjs")
-    assert done.stdout.split() == [WHO["email"], "401"]
+    assert done.stdout.split() == [frontend.who["email"], "401"]
 
 
 def test_the_generators_are_those_of_the_document(bake: Bake, home: Path, node: Node) -> None:

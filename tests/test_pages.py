@@ -10,11 +10,13 @@ import hmac
 import json
 import os
 import re
+import socket
 import struct
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -637,6 +639,34 @@ def test_nobody_is_logged_out_while_the_server_is_unreachable(user: User) -> Non
     expect(user.page.get_by_role("button", name="Try again")).to_be_visible()
     context.unroute("**/token/refresh/")
     user.page.get_by_role("button", name="Try again").click()
+    user.see_account()
+
+
+def stop_amid_headers(server: socket.socket) -> None:
+    """Answer each request with the beginning of an answer, until the server is shut down."""
+    with suppress(OSError):
+        while True:
+            with server.accept()[0] as connection:
+                connection.recv(2**16)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_an_answer_that_breaks_off_in_its_headers_is_none(user: User) -> None:
+    """A server that is stopped may send no more of it; Chromium shows that as an empty one."""
+    page = user.page
+    with ThreadPoolExecutor(1) as pool, socket.create_server(("127.0.0.1", 0)) as server:
+        pool.submit(stop_amid_headers, server)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        try:
+            for what, line in (("token/refresh", "#state"), ("sessions", "#sessions-answer")):
+                page.route(f"**/api/auth/{what}/", lambda route: route.continue_(url=address))
+                user.site.later(90)
+                page.reload()
+                expect(page.locator(line)).to_contain_text("The server does not answer.")
+                page.unroute(f"**/api/auth/{what}/")
+        finally:
+            server.shutdown(socket.SHUT_RDWR)  # it may wait for another
+    page.reload()
     user.see_account()
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from scripts.walk import JSON, PASSWORD, Client, clean_environment, free_port, serving
-from tests.conftest import empty_database
+from tests.conftest import a_database
 from tests.project import Bake, BakedProject
 
 pytestmark = pytest.mark.slow
@@ -123,7 +123,7 @@ def shared(
 ) -> Iterator[list[Host]]:
     """Give two hosts to all tests that want the limits as they are."""
     folder = tmp_path_factory.mktemp("hosts")
-    with empty_database(postgres, home) as database, two_hosts(bake, home, database, folder) as two:
+    with a_database(postgres, home) as database, two_hosts(bake, home, database, folder) as two:
         yield two
 
 

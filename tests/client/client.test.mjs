@@ -14,6 +14,7 @@ function answer(request, body) {
   const cookies = Object.fromEntries((request.headers.cookie ?? "").split("; ").map((it) => it.split("=")));
   const path = request.url;
   const inCookies = request.headers["x-token-delivery"] === "cookie";
+  if (state.page) return [200, "<h1>Log in to this network</h1>"];
   if (state.broken) return [state.broken, { detail: "No.", code: "unavailable" }, { "Retry-After": "5" }];
   if (path === "/auth/csrf/") return [200, { csrf_token: `csrf${state.csrf}` }];
   if (inCookies && request.method !== "GET" && request.headers["x-csrf-token"] !== `csrf${state.csrf}`)
@@ -50,7 +51,7 @@ function answer(request, body) {
 }
 
 beforeEach(async () => {
-  state = { access: 0, refresh: 0, csrf: 1, refreshes: 0, requests: [], loggedOut: [], over: false, broken: 0, delay: 0 };
+  state = { access: 0, refresh: 0, csrf: 1, refreshes: 0, requests: [], loggedOut: [], over: false, broken: 0, page: false, delay: 0 };
   clients = [];
   server = createServer(async (request, response) => {
     const parts = [];
@@ -196,6 +197,22 @@ for (const [what, ruin, status, code] of [
     assert.equal((await auth.request("GET", "things/")).path, "/auth/things/");
   });
 }
+
+test("a proxy's page begins no session, renews none, and ends none", async () => {
+  const kept = shelf();
+  const auth = client({ storage: kept });
+  await auth.logIn(PASSWORD);
+  const states = heard(auth);
+  const before = [...kept.values];
+  const reopened = client({ storage: kept });
+  state.page = true;
+  for (const each of [() => auth.logOut(), () => reopened.request("GET", "things/"), () => client().logIn(PASSWORD)])
+    assert.equal((await refusal(each())).code, "unreachable");
+  assert.deepEqual([...kept.values], before);
+  assert.deepEqual(states, []);
+  state.page = false;
+  assert.equal((await reopened.request("GET", "things/")).path, "/auth/things/");
+});
 
 test("a server that hangs is unreachable, and who gives up is told so", async () => {
   const auth = client({ timeout: 20 });

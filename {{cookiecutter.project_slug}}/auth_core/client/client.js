@@ -47,7 +47,16 @@ async function read(response) {
     body = undefined; // a proxy's page
   }
   if (!response.ok) throw new AuthError(response.status, body, response.headers);
+  // A server that is stopped breaks off in the headers; Chromium takes that for an answer without content.
+  if (!text && response.status !== 204 && !response.headers.has("Content-Length")) throw unreachable();
   return body;
+}
+
+// For what changes the session: a proxy's page is no answer of the server.
+async function readPromised(response) {
+  const answer = await read(response);
+  if (!answer) throw unreachable();
+  return answer;
 }
 
 export function createClient({
@@ -140,7 +149,7 @@ export function createClient({
         await forget();
         return false;
       }
-      await adopt(await read(response));
+      await adopt(await readPromised(response));
       return true;
     }).finally(() => { renewing = null; });
     return renewing;
@@ -164,7 +173,7 @@ export function createClient({
 
     async logIn(body, path = "login/") {
       const answer = await exclusively(async () => {
-        const answered = await read(await send(path, asJson("POST", body)));
+        const answered = await readPromised(await send(path, asJson("POST", body)));
         if (answered.access_expiration) await adopt(answered);
         return answered;
       });
@@ -178,7 +187,7 @@ export function createClient({
       } else {
         await exclusively(async () => {
           const body = byCookie ? {} : { refresh: await kept.getItem(name) };
-          await read(await send("logout/", asJson("POST", body)));
+          await readPromised(await send("logout/", asJson("POST", body)));
         });
       }
       await forget();
