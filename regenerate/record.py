@@ -1,7 +1,7 @@
 """Reads what a project records of its template. A record is data: nothing in it is run or fetched.
 
-Anybody who can commit to a project can write its `.cruft.json`; whoever updates a fleet of projects
-must not run what stands in it.
+Everybody with a right to commit to a project can write its `.cruft.json`. An update runs with the
+rights of another person, so it must not run code of a record.
 """
 
 import json
