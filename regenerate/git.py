@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from regenerate.check import visible
+from regenerate.check import LARGEST_RECORD, visible
 
 # Of a rendered project; it is written last, by itself, and never merged.
 LOCK: Final = ".cruft.json"
-# Of a record, in bytes: ours have some 10,000.
-LARGE: Final = 1024 * 1024
 OF_A_REPOSITORY: Final = frozenset(
     """
     GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_COMMON_DIR GIT_DIR GIT_INDEX_FILE GIT_NAMESPACE
@@ -125,8 +123,10 @@ class Project:
         """Return a committed file's text, or None; refuse one that is too large to be read."""
         blob = f"{self.head}:{self.prefix}{name}"
         size = attempt(self.root, "cat-file", "-s", blob)
-        if size.returncode == 0 and int(size.stdout) > LARGE:
-            raise Refused(f"{self.prefix}{name} has more than {LARGE} bytes: what is in it?")
+        if size.returncode == 0 and int(size.stdout) > LARGEST_RECORD:
+            raise Refused(
+                f"{self.prefix}{name} has more than {LARGEST_RECORD} bytes: what is in it?"
+            )
         done = attempt(self.root, "cat-file", "blob", blob)
         return None if done.returncode else text_of(done.stdout)
 

@@ -121,7 +121,7 @@ def pytest_terminal_summary(
 
 
 def kind_of(report: pytest.TestReport) -> str:
-    """Name the kind of a test: what of the slow ones it is about, or that it is none of them."""
+    """Name the kind of a test: quick, or what a slow one is about."""
     if "slow" not in report.keywords:
         return "quick tests"
     file = report.nodeid.partition("::")[0].rpartition("/")[2]

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from regenerate import addresses
+from regenerate.check import LARGEST_RECORD
 from regenerate.cli import main
-from regenerate.git import LARGE
 from tests.conftest import git
 from tests.project import QUESTIONS, ROOT, Bake
 from tests.regenerating import FILES, SOURCE, Story, changed, commit, committed
@@ -423,10 +423,12 @@ def test_nothing_is_nested_too_deeply_to_be_refused(
             assert "Traceback" not in out + err
             git(story.project, "reset", "--quiet", "--hard")
         git(story.project, "revert", "--no-edit", "HEAD")
-    (story.project / ".cruft.json").write_text(json.dumps(story.lock() | {"x": "y" * LARGE}))
+    (story.project / ".cruft.json").write_text(
+        json.dumps(story.lock() | {"x": "y" * LARGEST_RECORD})
+    )
     story.commit()
     assert story.update() == 2
-    assert f"has more than {LARGE} bytes" in capsys.readouterr().err
+    assert f"has more than {LARGEST_RECORD} bytes" in capsys.readouterr().err
 
 
 def test_a_project_made_by_hand_is_read_and_not_computed(story: Story, tmp_path: Path) -> None:
