@@ -31,10 +31,11 @@ from auth_core.sessions.models import AuthSession, RevocationReason
 from auth_core.sessions.permissions import RecentlyAuthenticated
 from auth_core.sessions.services import auth_hashes, end_sessions
 
+from . import addresses
 from .adapter import frontend_link
 from .fields import AddressField
 from .models import EmailChange, PasswordResetNonce
-from .recovery import locked_user, settle_address
+from .recovery import locked_user
 from .signals import account_recovered
 
 CONFIRM = timedelta(hours=policy.EMAIL_VERIFICATION_HOURS)
@@ -85,8 +86,7 @@ def send_confirmation_mail(user_id: str, session_id: str, email: str) -> None:
     if user is None or user.email == email:
         return
     send_mail = get_adapter().send_mail
-    is_verified = Q(emailaddress__email=email, emailaddress__verified=True)
-    if get_user_model().objects.filter(Q(email=email) | is_verified).exclude(pk=user.pk).exists():
+    if get_user_model().objects.filter(email=email).exclude(pk=user.pk).exists():
         link = frontend_link("forgot-password")
         send_mail("account/email/email_change_taken", email, {"password_reset_url": link})
         return
@@ -198,21 +198,17 @@ def _move(user: Any, email: str | None, request: HttpRequest) -> None:
         request=request,
         user=user,
         from_email_address=former,
-        to_email_address=settle_address(user),
+        to_email_address=addresses.settle(user),
     )
-    if former is not None:
-        former.delete()
 
 
 def _end(sessions: Any, user: Any, request: HttpRequest) -> None:
     end_sessions(sessions, RevocationReason.REVOKED, request, user_id=user.pk)
 
 
-def _take_from_strangers(user: Any, email: str | None) -> None:
+def _take_from_strangers(user: Any, email: str) -> None:
     """Take a proved address from accounts that never verified it, or nobody could ever take it back."""
-    owners = EmailAddress.objects.filter(email=email, verified=True).values("user")
-    strangers = get_user_model().objects.filter(email=email).exclude(pk__in=owners)
-    strangers = strangers.exclude(pk=user.pk)
+    strangers = addresses.others_with(email, user)
     strangers.filter(username=None).delete()  # nothing would be left to log in with
     strangers.update(email=None)
 

@@ -4,6 +4,8 @@ from allauth.account.adapter import get_adapter
 from allauth.account.models import EmailAddress
 from django.contrib.auth import get_user_model
 
+from . import addresses
+
 
 def send_signup(email: str, user_id: str | None) -> None:
     """Mail the verification link to who registered; where nobody was, tell the address' owner instead."""
@@ -19,6 +21,7 @@ def send_signup(email: str, user_id: str | None) -> None:
 
 def send_verification(email: str) -> None:
     """Mail the verification link again, where an account waits for it."""
-    address = EmailAddress.objects.filter(email=email.lower(), verified=False).first()
-    if address is not None and not EmailAddress.objects.is_verified(address.email):
-        address.send_confirmation()
+    user = get_user_model().objects.filter(email=email, is_active=True).first()
+    if user is not None and not addresses.is_verified(user):
+        # Whom an administrator or a script made has no row yet.
+        addresses.settle(user, verified=False).send_confirmation()

@@ -10,6 +10,8 @@ from django.db import transaction
 from auth_core import policy
 from auth_core.audit.log import Event, record
 
+from . import addresses
+
 BATCH = 100
 
 
@@ -21,7 +23,7 @@ def purge(now: datetime) -> int:
         user__date_joined__lt=now - timedelta(days=policy.UNVERIFIED_RETENTION_DAYS),
         user__last_login=None,
         user__is_staff=False,
-    ).exclude(user__in=EmailAddress.objects.filter(verified=True).values("user"))
+    ).exclude(user__in=addresses.counting().values("user"))
     purged = 0
     while deleted := _delete_some(unfinished):
         purged += deleted

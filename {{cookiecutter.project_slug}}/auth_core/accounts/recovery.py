@@ -7,7 +7,6 @@ from typing import Any
 
 from allauth.account import signals
 from allauth.account.adapter import get_adapter
-from allauth.account.models import EmailAddress
 from allauth.account.utils import url_str_to_user_pk, user_pk_to_url_str
 from dj_rest_auth.app_settings import api_settings
 from django.contrib.auth import get_user_model
@@ -32,6 +31,7 @@ from auth_core.mail import outbox
 from auth_core.throttling.limits import allows
 from auth_core.throttling.passwords import recover
 
+from . import addresses
 from .adapter import frontend_link
 from .fields import AddressField
 from .models import PasswordResetNonce, new_nonce
@@ -70,15 +70,6 @@ def locked_user(pk: Any) -> Any | None:
     Taken after a nonce and before sessions, always in this order, so that nobody waits in a circle.
     """
     return _locked.first(pk=pk)
-
-
-def settle_address(user: Any) -> EmailAddress:
-    """Make the user's address the primary one, verified: who acted has just read a mail there."""
-    EmailAddress.objects.filter(user=user).exclude(email=user.email).update(primary=False)
-    address, _created = EmailAddress.objects.update_or_create(
-        user=user, email=user.email, defaults={"primary": True, "verified": True}
-    )
-    return address
 
 
 def send_reset_mail(email: str) -> None:
@@ -170,7 +161,7 @@ class PasswordResetConfirmSerializer(serializers.Serializer):
             with transaction.atomic():
                 if not replace_password(user, self.validated_data["new_password1"], spend=nonce):
                     raise invalid_link()
-                settle_address(user)
+                addresses.settle(user)
         except IntegrityError as error:  # somebody else verified the address meanwhile
             raise invalid_link() from error
         return user

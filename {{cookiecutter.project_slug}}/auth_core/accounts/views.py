@@ -5,7 +5,7 @@ from typing import Any
 
 from allauth.account import signals
 from allauth.account.adapter import get_adapter
-from allauth.account.models import EmailAddress, get_emailconfirmation_model
+from allauth.account.models import get_emailconfirmation_model
 from dj_rest_auth.app_settings import api_settings
 from dj_rest_auth.views import PasswordChangeView as BasePasswordChangeView
 from django.conf import settings
@@ -32,7 +32,7 @@ from auth_core.sessions import services
 from auth_core.sessions.delivery import delivery
 from auth_core.throttling.limits import allows
 
-from . import mails
+from . import addresses, mails
 from .passwords import PasswordPolicySerializer, new_password_codes, password_policy
 from .serializers import (
     HAS_USERNAMES,
@@ -191,8 +191,11 @@ class VerifyEmailView(PublicEndpoint, GenericAPIView):
         """Lock the address: its link is followed once, and not while its registration is replaced."""
         if confirmation is None:
             return False
-        pending = EmailAddress.objects.select_for_update().filter(verified=False)
-        return pending.filter(pk=confirmation.email_address.pk).first() is not None
+        pending = addresses.counting(verified=False).select_for_update(of=("self",))
+        address = pending.filter(pk=confirmation.email_address.pk).first()
+        if address is not None:
+            addresses.release(address.email)
+        return address is not None
 
 
 class ResendEmailView(PublicEndpoint, GenericAPIView):

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .registry import CORE, LATER_SCOPES, Row, load
+from .registry import CORE, LATER, Row, load
 
 CHAPTERS = (
     "Encoding and sanitization",
@@ -33,8 +33,6 @@ CHAPTERS = (
     "WebRTC",
 )
 LEVELS = ("L1", "L2", "L3")
-# What the rows of a later version (LATER_SCOPES) wait for.
-FEATURES: dict[str, str] = {}
 # Each result: its heading, which is also its column in the count, and what it means.
 RESULTS = {
     "met": (
@@ -92,16 +90,16 @@ def requirements() -> list[Requirement]:
     found = []
     for number, level, status, text in lines:
         carrying = [row for row in rows if number in row.asvs.split()]
-        built = [row for row in carrying if row.scope not in LATER_SCOPES]
-        result, why = (status, text) if status != "rows" else judge(carrying, built, text)
+        built = [row for row in carrying if row.id not in LATER]
+        result, why = (status, text) if status != "rows" else judge(built, text)
         found.append(Requirement(number, level, result, why, [row.id for row in built]))
     return found
 
 
-def judge(carrying: list[Row], built: list[Row], condition: str) -> tuple[str, str]:
+def judge(built: list[Row], condition: str) -> tuple[str, str]:
     """Say what the rows of a requirement make of it, and why."""
     if not built:
-        return "later", " and ".join(sorted({FEATURES[row.scope] for row in carrying}))
+        return "later", "rows of a later version"
     untested = [row.id for row in built if row.is_due and not row.tests and not row.not_applicable]
     if untested:
         return "later", f"tests of {' '.join(untested)}"

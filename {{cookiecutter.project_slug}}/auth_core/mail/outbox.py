@@ -11,7 +11,6 @@ from traceback import format_tb
 from typing import Any
 
 from allauth.account.adapter import get_adapter
-from allauth.account.models import EmailAddress
 from allauth.core.context import request_context
 from django import VERSION
 from django.contrib.auth import get_user_model
@@ -91,9 +90,8 @@ def notify(
 
 
 def addresses_of(user: Any) -> list[str]:
-    """Return the address of a user, and every other one that was verified (NIST SP 800-63B-4, 4.2.3)."""
-    verified = EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True)
-    return sorted({*verified, *filter(None, [user.email])})
+    """Return the address of a user, if there is one (NIST SP 800-63B-4, 4.2.3)."""
+    return [user.email] if user.email else []
 
 
 def send_notice(email: str, user_id: str, template: str, context: dict[str, str]) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NoReturn, TypeVar
 
-from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib.auth import get_user_model, user_logged_in
 from django.db import DatabaseError, transaction
@@ -21,6 +20,7 @@ from rest_framework.request import Request
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 
 from auth_core import policy
+from auth_core.accounts import addresses
 from auth_core.audit.log import Event, context_of, note, pseudonym, record
 from auth_core.mail import outbox
 from auth_core.throttling.limits import count_use, network_of
@@ -88,12 +88,11 @@ def login_context(request: HttpRequest | None) -> dict[str, Any]:
 
 def login_facts(now: Any, network: Any, agent: Any) -> dict[str, Any]:
     """Name the annotations of `with_login_facts`; the arguments are values or expressions."""
-    verified = EmailAddress.objects.filter(user=OuterRef("pk"), verified=True)
     sessions = AuthSession.objects.filter(user=OuterRef("pk"))
     live = sessions.live(now).order_by().values("user")
     sound = sessions.exclude(revoked_reason=RevocationReason.REUSE)
     return {
-        "has_verified_email": Exists(verified),
+        "has_verified_email": Exists(addresses.verified_of_outer()),
         "live_sessions": Coalesce(Subquery(live.annotate(count=Count("pk")).values("count")), 0),
         "has_sessions": Exists(sessions),
         "known_network": Exists(sound.filter(network=network)),

@@ -3,11 +3,11 @@
 from typing import Any
 
 from allauth.account.adapter import get_adapter
-from allauth.account.models import EmailAddress
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
+from auth_core.accounts import addresses
 from auth_core.accounts.serializers import RegisterSerializer, email_taken
 from auth_core.audit.log import record
 
@@ -74,7 +74,7 @@ class InvitedRegisterSerializer(RegisterSerializer):
         user = super().save(request)
         if user is None:
             raise email_taken()
-        EmailAddress.objects.get(user=user, email=user.email).set_verified()
+        addresses.settle(user)
         invitation.accepted_by, invitation.accepted_at = user, timezone.now()
         invitation.save(update_fields=["accepted_by", "accepted_at"])
         record(Event.INVITATION_ACCEPTED, request, user_id=user.pk, invitation=str(invitation.pk))

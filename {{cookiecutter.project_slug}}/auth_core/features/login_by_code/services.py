@@ -11,7 +11,6 @@ from typing import Any
 
 from allauth.account import app_settings
 from allauth.account.adapter import get_adapter
-from allauth.account.models import EmailAddress
 from django.db import transaction
 from django.db.models import F
 from django.http import HttpRequest
@@ -20,6 +19,7 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ValidationError
 
+from auth_core.accounts import addresses
 from auth_core.accounts.backend import users_named
 from auth_core.accounts.recovery import locked_user
 from auth_core.audit.log import pseudonym, record
@@ -74,7 +74,7 @@ def send_code(login: str) -> None:
         user = locked_user(user_id)
         others = LoginCode.objects.filter(user=user).exclude(pk=login)
         is_overtaken = user is not None and others.filter(expires_at__gt=row.expires_at).exists()
-        if user is None or is_overtaken or not _is_verified(user):
+        if user is None or is_overtaken or not addresses.is_verified(user):
             LoginCode.objects.filter(pk=login).update(name="")
             return
         # Not deleted: the request of a name that nobody has lives on, too.
@@ -83,11 +83,6 @@ def send_code(login: str) -> None:
     minutes = app_settings.LOGIN_BY_CODE_TIMEOUT // 60
     context = {"user": user, "code": code, "minutes": minutes}
     get_adapter().send_mail("login_by_code/email/code", user.email, context)
-
-
-def _is_verified(user: Any) -> bool:
-    """Say whether the user's address is theirs: somebody else may have registered with it, in wait for them."""
-    return EmailAddress.objects.filter(user=user, email=user.email, verified=True).exists()
 
 
 def _mac(login: str, code: str, user: Any) -> str:
@@ -133,7 +128,7 @@ def _is_right(row: Any, code: str, user: Any | None) -> bool:
 def _take(row: LoginCode, code: str) -> Any | None:
     """Use a right code up, once and unless the account has changed meanwhile; return the user."""
     user = locked_user(row.user_id)
-    if not _is_right(row, code, user) or not _is_verified(user):
+    if not _is_right(row, code, user) or not addresses.is_verified(user):
         return None
     # Of those who race each other one deletes it, and none where another code was mailed since.
     return user if LoginCode.objects.filter(pk=row.pk, code=row.code).delete()[0] else None

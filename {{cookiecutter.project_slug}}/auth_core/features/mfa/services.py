@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol, cast
 
-from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -20,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 
+from auth_core.accounts import addresses
 from auth_core.accounts.recovery import locked_user
 from auth_core.audit.log import Event as KernelEvent
 from auth_core.audit.log import record
@@ -342,7 +342,7 @@ def refuse_factor(request: Request) -> None:
     user = request.user
     if factors.has_factor(user.pk):
         demand_factor(request)
-    if EmailAddress.objects.filter(user=user.pk, verified=False).exists():
+    if user.email and not addresses.is_verified(user):
         message = _("Verify your e-mail address first.")
         raise ValidationError({"non_field_errors": [message]}, code="email_not_verified")
 

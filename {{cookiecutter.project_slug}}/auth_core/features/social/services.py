@@ -8,7 +8,6 @@ from typing import Any
 
 from allauth.account import signals
 from allauth.account.adapter import get_adapter as get_account_adapter
-from allauth.account.models import EmailAddress
 from allauth.socialaccount.adapter import get_adapter
 from allauth.socialaccount.models import SocialAccount, SocialLogin
 from django.conf import settings
@@ -20,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import status
 from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
 
+from auth_core.accounts import addresses
 from auth_core.accounts.recovery import locked_user
 from auth_core.accounts.serializers import HAS_USERNAMES, RegisterSerializer
 from auth_core.audit.log import Event as KernelEvent
@@ -85,11 +85,9 @@ def _owner_of(email: str) -> Any | None:
     Both sides have seen the same mailbox then, whose owner could set a new password by mail as well. An
     account that never verified it may have been made in wait for its owner.
     """
-    verified = (
-        EmailAddress.objects.filter(email=email, verified=True).select_related("user").first()
-    )
-    if verified is not None:
-        return verified.user
+    owner = addresses.owner_of(email)
+    if owner is not None:
+        return owner
     abandoned = RegisterSerializer.abandoned(email).values("user")
     if get_user_model().objects.filter(email=email).exclude(pk__in=abandoned).exists():
         raise Conflict(
@@ -116,7 +114,7 @@ def _register(login: SocialLogin, email: str | None, name: str, request: HttpReq
     RegisterSerializer.delete_abandoned(email)
     user.save(force_insert=True)
     if email:
-        EmailAddress.objects.create(user=user, email=email, primary=True, verified=True)
+        addresses.settle(user)
     SocialAccount.objects.create(user=user, provider=login.account.provider, uid=login.account.uid)
     record(KernelEvent.USER_CREATED, request, user_id=user.pk, provider=name)
     signals.user_signed_up.send(sender=type(user), request=request, user=user, sociallogin=login)
