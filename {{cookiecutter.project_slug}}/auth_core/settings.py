@@ -295,9 +295,6 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 TOKEN_DELIVERY = "auth_core.sessions.delivery.HeaderDelivery"
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=policy.ACCESS_TOKEN_MINUTES)
 REFRESH_TOKEN_LIFETIME = timedelta(days=policy.REFRESH_TOKEN_DAYS)
-# How long, in seconds, a process may answer GET and HEAD from what it last read of a session and its
-# user: a query less, but elsewhere revocations, changes of roles and of data take so long to show there.
-SESSION_LIVENESS_CACHE_SECONDS = 0
 # Dotted paths of functions(session, request) that refuse by raising: one that was just begun, of which
 # nothing then is left; the requests of one that lives.
 SESSION_GATES: list[str] = []

@@ -8,7 +8,7 @@ from allauth.account.app_settings import AppSettings
 from corsheaders.conf import conf as cors
 from dj_rest_auth.app_settings import DEFAULTS as REST_AUTH_DEFAULTS
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import WARNING, CheckMessage, Error, register
 from rest_framework_simplejwt.settings import DEFAULTS as SIMPLE_JWT_DEFAULTS
 
 # Settings of the libraries that these ones grew out of: nothing reads them any more.
@@ -19,6 +19,8 @@ DEAD = (
     "REST_AUTH_SERIALIZERS",
     "REST_SESSION_LOGIN",
 )
+# Settings of former versions that nothing reads any more.
+REMOVED = ("SESSION_LIVENESS_CACHE_SECONDS",)
 HEADERS = "auth_core.http.middleware.SecurityHeadersMiddleware"
 STRANGERS = ("null", "http://stranger.example", "https://a.stranger.example:8443")
 # ACCOUNT_* settings that allauth reads elsewhere than in its AppSettings.
@@ -39,6 +41,16 @@ def _unknown() -> Iterator[str]:
 def unknown_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     hint = "Correct the name, or remove it: its library would ignore it."
     return [Error(f"{name} is no setting.", hint=hint, id="auth_core.E003") for name in _unknown()]
+
+
+@register()
+def removed_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    hint = "Remove it: this version does without."
+    return [
+        CheckMessage(WARNING, f"{name} has no effect.", hint=hint, id="auth_core.W001")
+        for name in REMOVED
+        if hasattr(settings, name)
+    ]
 
 
 @register()
