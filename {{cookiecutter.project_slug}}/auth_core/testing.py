@@ -66,6 +66,12 @@ INSIDE = {
 }
 
 
+def cookie_name(kind: str) -> str:
+    """Return the name of a token cookie, "access" or "refresh", of this project."""
+    prefix = "__Host-" if BASE_URL.startswith("https:") or django_settings.PRODUCTION else ""
+    return f"{prefix}{policy.PROJECT_SLUG}-{kind}"
+
+
 @dataclass
 class Answer:
     status: int
@@ -120,9 +126,8 @@ class Api:
             return (
                 {"Authorization": f"{policy.AUTH_HEADER_TYPE} {self.access}"} if self.access else {}
             )
-        prefix = "__Host-" if BASE_URL.startswith("https:") or django_settings.PRODUCTION else ""
         pairs = [("access", self.access), ("refresh", self.refresh)]
-        cookies = "; ".join(f"{prefix}{name}={value}" for name, value in pairs if value)
+        cookies = "; ".join(f"{cookie_name(kind)}={value}" for kind, value in pairs if value)
         return {
             "Cookie": cookies,
             "X-CSRF-Token": self.csrf or self.fetch_csrf(cookies),
@@ -152,9 +157,7 @@ class Api:
         """Return a client of the session whose pair an answer carries, whichever way."""
         if not self.by_cookie:
             return replace(self, access=answer.body["access"], refresh=answer.body["refresh"])
-        jar = {
-            name.removeprefix("__Host-"): morsel.value for name, morsel in answer.cookies.items()
-        }
+        jar = {name.rpartition("-")[2]: morsel.value for name, morsel in answer.cookies.items()}
         return replace(
             self, access=jar["access"], refresh=jar["refresh"], csrf=answer.body["csrf_token"]
         )
