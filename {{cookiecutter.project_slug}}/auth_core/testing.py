@@ -28,6 +28,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 import time_machine
 from allauth.account.models import EmailAddress
+from django.apps import apps
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.core import mail
@@ -37,7 +38,7 @@ from django.test.client import ClientHandler
 from django.urls import Resolver404, resolve, reverse
 from drf_spectacular.generators import SchemaGenerator
 
-from auth_core import policy
+from auth_core import env, policy
 from auth_core.http.errors import all_codes
 from auth_core.throttling.models import Counter
 
@@ -314,6 +315,15 @@ def registration(**changes: Any) -> dict[str, Any]:
     if policy.LOGIN_WITH != "email":
         body["username"] = name
     return {**body, **changes}
+
+
+def stops_the_start(label: str) -> bool:
+    """Say whether the settings keep an application of Django, by its label, from starting."""
+    try:
+        apps.get_app_config(label).ready()
+    except env.Misconfigured:
+        return True
+    return False
 
 
 def forget_uses() -> None:

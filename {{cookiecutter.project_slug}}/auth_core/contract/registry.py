@@ -30,7 +30,6 @@ LATER = {
     "ADM-04",
     "ADM-05",
     "AZ-09",
-    "CKE-21",
     "ENU-14",
     "ENU-15",
     "HTTP-15",

@@ -70,7 +70,7 @@ def _former_token_of(request: Any, kind: str) -> str | None:
 def _claims_of(kind: str, token: str | None) -> SessionToken | None:
     """Return a genuine token of ours that has not expired, or None."""
     try:
-        return TOKEN_CLASSES[kind](token) if token else None
+        return TOKEN_CLASSES[kind](token) if token else None  # type: ignore[arg-type]
     except TokenError:
         return None
 

@@ -1,5 +1,6 @@
 """CKE: what travels by itself must not be abused: cookies and cross-site requests."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -8,7 +9,6 @@ from typing import Any
 import pytest
 from allauth.account.models import EmailAddress
 from django.contrib.auth import get_user_model
-from django.core.checks import run_checks
 from django.test import Client, override_settings
 from django.urls import URLPattern, reverse
 from django.utils.crypto import salted_hmac
@@ -29,6 +29,7 @@ from auth_core.testing import (
     cookie_name,
     link_secrets,
     registration,
+    stops_the_start,
 )
 
 pytestmark = pytest.mark.django_db
@@ -161,7 +162,7 @@ def test_samesite_none_needs_a_list_of_frontends(
     """CKE-02: SameSite=None is refused without an allow-list; anything unknown is refused."""
     settings.TOKEN_COOKIE_SAMESITE = samesite
     settings.CORS_ALLOWED_ORIGINS = origins
-    assert ("auth_cookies.E001" in {each.id for each in run_checks()}) == refused
+    assert stops_the_start("auth_cookies") == refused
 
 
 @pytest.mark.inside
@@ -173,7 +174,7 @@ def test_samesite_none_needs_the_csrf_proof(settings: Any) -> None:
         **settings.REST_FRAMEWORK,
         "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.BasicAuthentication"],
     }
-    assert "auth_cookies.E001" in {each.id for each in run_checks()}
+    assert stops_the_start("auth_cookies")
 
 
 def test_no_token_is_told_but_in_a_cookie(api: Api, account: Account) -> None:
@@ -348,6 +349,49 @@ def test_a_request_of_a_listed_frontend_is_accepted(
         ("https://evilapp.example.com", 403),
     ]:
         assert api.post("rest_login", account.credentials, Origin=origin).status == status, origin
+
+
+OURS = {
+    "https://app.example.com": "as it is listed",
+    "https://front.example.com:8443": "of FRONTEND_URL",
+    "https://shop-git-x1-acme.example": "by a pattern",
+    "https://shop-git-x2-acme.example": "by a pattern without an end",
+}
+THEIRS = [
+    "https://app.example.com:8443",
+    "https://front.example.com",
+    "https://FRONT.example.com:8443",
+    "https://app.example.com/",
+    "https://shop-git-x1-acme.example.evil.example",
+    "https://shop-git-x2-acme.example.evil.example",
+    "https://shop-git-x2-acme.example:8443",
+    "https://evil.example/https://shop-git-x1-acme.example",
+    "http://shop-git-x1-acme.example",
+]
+
+
+@pytest.mark.inside
+@pytest.mark.parametrize("origin", [*OURS, *THEIRS])
+def test_an_origin_is_ours_for_both_or_for_neither(
+    api: Api, account: Account, settings: Any, origin: str
+) -> None:
+    """CKE-21: CORS and the CSRF proof accept the same: lists, whole matches of patterns, FRONTEND_URL."""
+    settings.FRONTEND_URL = "https://Front.example.com:8443/app"
+    settings.CORS_ALLOWED_ORIGINS = ["https://app.example.com"]
+    settings.CORS_ALLOWED_ORIGIN_REGEXES = [
+        r"^https://shop-git-x1-acme\.example$",
+        re.compile(r"https://shop-git-x2-acme\.example"),
+    ]
+    assert not stops_the_start("auth_http")
+    login = api.post("rest_login", account.credentials, Origin=origin)
+    asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    preflight = api.request("OPTIONS", "rest_login", **asked)
+    is_ours = origin in OURS
+    assert login.status == (200 if is_ours else 403)
+    for answer in (login, preflight):
+        allowed = answer.headers.get("access-control-allow-origin")
+        assert allowed == (origin if is_ours else None)
+        assert ("access-control-allow-credentials" in answer.headers) == is_ours
 
 
 FORMS = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x")
