@@ -20,8 +20,6 @@ LATER = {
     "ACC-12",
     "ACC-13",
     "ACC-14",
-    "ACC-15",
-    "ACC-16",
     "ACC-17",
     "ACC-18",
     "ADM-01",
