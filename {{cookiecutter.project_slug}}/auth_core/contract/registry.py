@@ -45,7 +45,6 @@ LATER = {
     "REG-13",
     "REG-14",
     "REV-20",
-    "REV-21",
     "REV-22",
     "REV-23",
     "SOC-12",

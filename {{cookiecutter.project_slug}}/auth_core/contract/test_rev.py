@@ -12,14 +12,17 @@ from unittest.mock import patch
 from uuid import uuid4
 
 import pytest
+from allauth.account.models import EmailAddress
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
+from django.contrib.sessions.models import Session
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import connection, models, router, transaction
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, isolate_apps
 from django.urls import path, reverse
 from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
@@ -42,6 +45,7 @@ from auth_core.testing import (
     claims_of,
     link_secrets,
 )
+from auth_core.throttling.models import Counter
 from config.urls import urlpatterns as project_urlpatterns
 
 pytestmark = pytest.mark.django_db
@@ -667,3 +671,73 @@ def test_a_logout_with_both_tokens_costs_as_little(account: Account) -> None:
     with at_most(2):
         assert client.post("rest_logout", {"refresh": client.refresh}).status == 200
     assert is_dead(client)
+
+
+class Replicas:
+    """The router of Django's documentation for a primary and its replicas."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        return "replica"
+
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        return "default"
+
+    def allow_relation(self, first: Any, second: Any, **hints: Any) -> bool:
+        return True
+
+
+class Scattering(Replicas):
+    """A router that writes the counters to a database of their own."""
+
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        return "counters" if model is Counter else "default"
+
+
+@pytest.fixture
+def replicas(settings: Any) -> None:
+    """Have the team's router read a replica that has heard of nothing: to ask it is an error."""
+    settings.DATABASE_ROUTERS = [Replicas()]
+    apps.get_app_config("auth_sessions").ready()
+
+
+@pytest.mark.inside
+@pytest.mark.usefixtures("replicas")
+def test_authentication_asks_the_primary(
+    make_account: Callable[..., Account], mailbox: list[Any]
+) -> None:
+    """REV-21: with a replica behind, logged in at once after the login, and out at once after the logout."""
+    account = make_account()
+    client = account.log_in()
+    assert client.is_alive
+    assert client.get("session_list").status == 200
+    client = client.refreshed()
+    assert client.post("reauthenticate", {"password": PASSWORD}).status == 200
+    assert Api().post("rest_password_reset", {"email": account.user.email}).status == 200
+    link = link_secrets(mailbox[-1])
+    assert Api().post("rest_password_reset_confirm", {**link, **NEW_PASSWORD}).status == 200
+    assert is_dead(client)
+    client = replace(account, password=OTHER_PASSWORD).log_in()
+    assert client.post("rest_logout").status == 200
+    assert is_dead(client)
+
+
+@pytest.mark.inside
+@pytest.mark.usefixtures("replicas")
+@isolate_apps("users")
+def test_the_teams_reading_goes_to_replicas() -> None:
+    """REV-21: only what decides who somebody is, and what they may do, is read where it is written."""
+    meta = type("Meta", (), {"app_label": "users"})
+    of_the_team: Any = type("Order", (models.Model,), {"__module__": __name__, "Meta": meta})
+    user = get_user_model()
+    ours = (user, user.groups.through, Group, Session, EmailAddress, AuthSession, Counter)
+    assert {router.db_for_read(model) for model in ours} == {"default"}
+    assert router.db_for_read(of_the_team) == "replica"
+
+
+@pytest.mark.inside
+def test_what_is_written_together_has_one_database(settings: Any) -> None:
+    """REV-21: a check refuses a router that writes users, sessions, addresses or counters elsewhere."""
+    for routers, refused in (([], 0), ([Replicas()], 0), ([Scattering()], 1)):
+        settings.DATABASE_ROUTERS = routers
+        found = [each for each in run_checks() if each.id == "auth_core.E006"]
+        assert len(found) == refused

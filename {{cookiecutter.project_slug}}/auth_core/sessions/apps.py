@@ -11,7 +11,10 @@ class SessionsConfig(AppConfig):
     verbose_name = "Login sessions"
 
     def ready(self) -> None:
+        from auth_core import primary
+
         from . import schema  # noqa: F401 - it registers itself
         from .services import end_if_deactivated
 
+        primary.install()
         post_save.connect(end_if_deactivated, sender=settings.AUTH_USER_MODEL)
