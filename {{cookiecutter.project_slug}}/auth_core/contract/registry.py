@@ -27,7 +27,6 @@ LATER = {
     "ADM-03",
     "ADM-04",
     "ADM-05",
-    "AZ-09",
     "ENU-14",
     "ENU-15",
     "HTTP-15",

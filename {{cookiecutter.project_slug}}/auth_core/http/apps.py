@@ -8,7 +8,7 @@ from django.contrib.admin import apps as admin
 from django.db import connections
 from django.db.models.signals import post_save, pre_migrate
 
-from auth_core import env
+from auth_core import dotted_paths, env
 
 
 def allow_long_statements(using: str, **kwargs: Any) -> None:
@@ -31,6 +31,7 @@ class HttpConfig(AppConfig):
         if settings.PRODUCTION and settings.DEBUG:
             env.refuse("DEBUG", "is on in production", "remove it from config/settings_team.py")
         origins.refuse_what_is_open()
+        dotted_paths.refuse_what_names_nothing()
 
 
 class AdminConfig(admin.AdminConfig):
