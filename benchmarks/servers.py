@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
@@ -90,7 +90,6 @@ class Peer:
     # The names of the tokens in an answer.
     access: str = "access"
     refreshed: str = "refresh"
-    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -129,13 +128,6 @@ DEFAULT: Final = Peer(
 )  # fmt: skip
 EVERY_PEER: Final = (
     DEFAULT,
-    replace(
-        DEFAULT,
-        name="remembering",
-        label="the same, SESSION_LIVENESS_CACHE_SECONDS = 5",
-        leaves_out="for up to 5 seconds, what another process has revoked, where one only reads",
-        variables={"LIVENESS_SECONDS": "5"},
-    ),
     Peer(
         "stock", "dj-rest-auth + simplejwt, stock",
         Request("/auth/user/"),
@@ -373,7 +365,7 @@ def prepared(peer: Peer, suffix: str = "") -> Iterator[Server]:
     url = urlsplit(DATABASE_URL)._replace(path=f"/{database}").geturl()
     folders = f"{peer.folder}{os.pathsep}{PEERS / 'common'}"
     variables = {"DATABASE_URL": url, "SECRET_KEY": secrets.token_urlsafe(64)}
-    variables |= {"PYTHONPATH": folders, "DJANGO_SETTINGS_MODULE": "settings", **peer.variables}
+    variables |= {"PYTHONPATH": folders, "DJANGO_SETTINGS_MODULE": "settings"}
     server = Server(peer, python, variables, f"{peer.name}{suffix}")
     try:
         if peer.is_rendered:

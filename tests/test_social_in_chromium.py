@@ -169,7 +169,7 @@ def log_in(browser: Browser, frontend: str, delivery: str, api: str) -> None:
         # Neither the code nor a token stays where a script, a log or the history finds it.
         assert page.url == f"{frontend}/"
         names = {cookie["name"] for cookie in context.cookies(api) if cookie["httpOnly"]}
-        assert names == ({"access", "refresh"} if delivery == "cookie" else set())
+        assert names == ({"my-api-access", "my-api-refresh"} if delivery == "cookie" else set())
         assert page.evaluate("document.cookie") == ""
 
 

@@ -37,12 +37,18 @@ class CompiledQuery:
         return compiler, sql, parameters, compiler.get_converters([it[0] for it in compiler.select])
 
     def first(self, **values: Any) -> Any:
-        """Ask the query with the parameters' values; return the object, or None."""
+        """Ask the query with the parameters' values; return the object, with what was selected with it, or None."""
         row = self.row(**values)
-        return None if row is None else self.instance(row)
+        if row is None:
+            return None
+        compiler = self._compiled[0]
+        made = _made(compiler.using, compiler.klass_info, compiler.select, row)
+        for name, column in compiler.annotation_col_map.items():
+            setattr(made, name, row[column])
+        return made
 
     def row(self, **values: Any) -> Any:
-        """Ask the query with the parameters' values; return the row, as `instance` reads it, or None."""
+        """Ask the query with the parameters' values; return the row, or None."""
         compiler, sql, parameters, converters = self._compiled
         connection = connections[compiler.using]
         filled = [
@@ -54,14 +60,6 @@ class CompiledQuery:
         with connection.cursor() as cursor:
             cursor.execute(sql, filled)
             return next(iter(compiler.apply_converters(cursor.fetchall(), converters)), None)
-
-    def instance(self, row: Any) -> Any:
-        """Make new objects of a row: the model's, with its annotations and what was selected with it."""
-        compiler = self._compiled[0]
-        made = _made(compiler.using, compiler.klass_info, compiler.select, row)
-        for name, column in compiler.annotation_col_map.items():
-            setattr(made, name, row[column])
-        return made
 
 
 def _made(alias: str, info: dict[str, Any], select: Sequence[Any], row: Any) -> Any:

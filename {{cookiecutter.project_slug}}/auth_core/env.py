@@ -239,7 +239,7 @@ def legacy_mail_settings(entry: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def origin(name: str, value: str, *, https: bool) -> str:
+def origin(name: str, value: str, *, https: bool, may_have_path: bool = True) -> str:
     """Check a base URL such as https://app.example.com or .../path; no trailing slash."""
     example = f"for example {name}=https://app.example.com"
     url = split_url(name, value, example)
@@ -248,4 +248,8 @@ def origin(name: str, value: str, *, https: bool) -> str:
         refuse(name, f"must begin with {' or '.join(sorted(allowed))}:// and a host", example)
     if url.username or url.query or url.fragment:
         refuse(name, "may hold a host and a path only", example)
+    if url.path.strip("/") and not may_have_path:
+        refuse(name, "may hold no path", example)
+    if not value.isascii():
+        refuse(name, "is not in ASCII, as browsers write it (xn--...)", example)
     return value.rstrip("/")

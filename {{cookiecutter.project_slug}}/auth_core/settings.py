@@ -9,6 +9,7 @@ from typing import Any
 import django
 
 from . import env, features, policy
+from .http.origins import origin_of
 from .sessions.keys import KeyRing, WeakKey
 
 BASE_DIR = env.BASE_DIR
@@ -72,9 +73,11 @@ if FRONTEND_URL:
 else:
     FRONTEND_URL = f"http://127.0.0.1:{env.read_count('PORT', 8000)}"
 
-CORS_ALLOWED_ORIGINS = env.read_list("CORS_ALLOWED_ORIGINS")
-for _origin in CORS_ALLOWED_ORIGINS:
-    env.origin("CORS_ALLOWED_ORIGINS", _origin, https=PRODUCTION)
+# FRONTEND_URL's is allowed besides; CORS_ALLOWED_ORIGIN_REGEXES match whole origins.
+CORS_ALLOWED_ORIGINS = [
+    origin_of(env.origin("CORS_ALLOWED_ORIGINS", it, https=PRODUCTION, may_have_path=False))
+    for it in env.read_list("CORS_ALLOWED_ORIGINS")
+]
 
 # --- Database, cache, mail -----------------------------------------------------------------
 
@@ -161,7 +164,7 @@ MIDDLEWARE = [
     "auth_core.http.middleware.SecurityHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "auth_core.http.middleware.HttpsOnlyMiddleware",
-    "corsheaders.middleware.CorsMiddleware",
+    "auth_core.http.middleware.CorsMiddleware",
     "auth_core.http.middleware.MethodNotAllowedMiddleware",
     "auth_core.http.middleware.BodyLimitMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -295,9 +298,6 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 TOKEN_DELIVERY = "auth_core.sessions.delivery.HeaderDelivery"
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=policy.ACCESS_TOKEN_MINUTES)
 REFRESH_TOKEN_LIFETIME = timedelta(days=policy.REFRESH_TOKEN_DAYS)
-# How long, in seconds, a process may answer GET and HEAD from what it last read of a session and its
-# user: a query less, but elsewhere revocations, changes of roles and of data take so long to show there.
-SESSION_LIVENESS_CACHE_SECONDS = 0
 # Dotted paths of functions(session, request) that refuse by raising: one that was just begun, of which
 # nothing then is left; the requests of one that lives.
 SESSION_GATES: list[str] = []

@@ -28,6 +28,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 import time_machine
 from allauth.account.models import EmailAddress
+from django.apps import apps
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.core import mail
@@ -37,7 +38,7 @@ from django.test.client import ClientHandler
 from django.urls import Resolver404, resolve, reverse
 from drf_spectacular.generators import SchemaGenerator
 
-from auth_core import policy
+from auth_core import env, policy
 from auth_core.http.errors import all_codes
 from auth_core.throttling.models import Counter
 
@@ -64,6 +65,12 @@ INSIDE = {
     "settings",
     "transactional_db",
 }
+
+
+def cookie_name(kind: str) -> str:
+    """Return the name of a token cookie, "access" or "refresh", of this project."""
+    prefix = "__Host-" if BASE_URL.startswith("https:") or django_settings.PRODUCTION else ""
+    return f"{prefix}{policy.PROJECT_SLUG}-{kind}"
 
 
 @dataclass
@@ -120,9 +127,8 @@ class Api:
             return (
                 {"Authorization": f"{policy.AUTH_HEADER_TYPE} {self.access}"} if self.access else {}
             )
-        prefix = "__Host-" if BASE_URL.startswith("https:") or django_settings.PRODUCTION else ""
         pairs = [("access", self.access), ("refresh", self.refresh)]
-        cookies = "; ".join(f"{prefix}{name}={value}" for name, value in pairs if value)
+        cookies = "; ".join(f"{cookie_name(kind)}={value}" for kind, value in pairs if value)
         return {
             "Cookie": cookies,
             "X-CSRF-Token": self.csrf or self.fetch_csrf(cookies),
@@ -152,9 +158,7 @@ class Api:
         """Return a client of the session whose pair an answer carries, whichever way."""
         if not self.by_cookie:
             return replace(self, access=answer.body["access"], refresh=answer.body["refresh"])
-        jar = {
-            name.removeprefix("__Host-"): morsel.value for name, morsel in answer.cookies.items()
-        }
+        jar = {name.rpartition("-")[2]: morsel.value for name, morsel in answer.cookies.items()}
         return replace(
             self, access=jar["access"], refresh=jar["refresh"], csrf=answer.body["csrf_token"]
         )
@@ -311,6 +315,15 @@ def registration(**changes: Any) -> dict[str, Any]:
     if policy.LOGIN_WITH != "email":
         body["username"] = name
     return {**body, **changes}
+
+
+def stops_the_start(label: str) -> bool:
+    """Say whether the settings keep an application of Django, by its label, from starting."""
+    try:
+        apps.get_app_config(label).ready()
+    except env.Misconfigured:
+        return True
+    return False
 
 
 def forget_uses() -> None:

@@ -15,5 +15,3 @@ if "COUNT_QUERIES" in os.environ:
     MIDDLEWARE = ["counting.CountQueries", *MIDDLEWARE]
 if "FAST_HASHER" in os.environ:
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-# Where a run asks for the opt-in cache of living sessions.
-SESSION_LIVENESS_CACHE_SECONDS = int(os.environ.get("LIVENESS_SECONDS", "0"))

@@ -16,6 +16,7 @@ from auth_core.throttling.counters import Refused
 from auth_core.throttling.limits import record_refusal
 from auth_core.throttling.passwords import attempt_login
 
+from .fields import former_spelling
 from .passwords import check_password
 
 
@@ -47,7 +48,12 @@ def user_with_facts(name: str, request: HttpRequest | None) -> Any | None:
     field = _field_of(name)
     if field not in policy.LOGIN_WITH:
         return None
-    return QUERIES[field].first(name=name, **login_context(request))
+    context = login_context(request)
+    user = QUERIES[field].first(name=name, **context)
+    if user is None and field == "email" and (former := former_spelling(name)):
+        # Stored by IDNA 2003; `manage.py checkaddresses` names it. Nothing is mailed there for this name.
+        user = QUERIES[field].first(name=former, **context)
+    return user
 
 
 class AuthenticationBackend(ModelBackend):

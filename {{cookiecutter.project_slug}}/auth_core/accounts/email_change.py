@@ -33,7 +33,7 @@ from auth_core.sessions.services import auth_hashes, end_sessions
 
 from . import addresses
 from .adapter import frontend_link
-from .fields import AddressField
+from .fields import NewAddressField
 from .models import EmailChange, PasswordResetNonce
 from .recovery import locked_user
 from .signals import account_recovered
@@ -219,7 +219,7 @@ def _take_from_strangers(user: Any, email: str) -> None:
 class EmailChangeSerializer(serializers.Serializer):
     """{"email"}, the new address; the answer is the same whether it is free or taken."""
 
-    email = AddressField(max_length=254)
+    email = NewAddressField(max_length=254)
 
 
 class EmailChangeKeySerializer(serializers.Serializer):

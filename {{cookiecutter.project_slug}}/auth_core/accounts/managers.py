@@ -6,7 +6,6 @@ from allauth.account.models import EmailAddress
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models, transaction
 
-from auth_core.sessions.lookup import forget
 from auth_core.sessions.models import AuthSession, RevocationReason
 
 
@@ -14,9 +13,7 @@ class AccountQuerySet(models.QuerySet[Any]):
     def update(self, **values: Any) -> int:
         """Change many users; sends no signal, so the sessions of those deactivated are ended here."""
         if "is_active" not in values:
-            changed = super().update(**values)
-            forget()
-            return changed
+            return super().update(**values)
         with transaction.atomic(using=self.db):
             changed = super().update(**values)
             AuthSession.objects.filter(user__is_active=False).end(RevocationReason.ADMIN)

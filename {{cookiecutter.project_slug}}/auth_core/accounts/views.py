@@ -80,7 +80,7 @@ def login_answer(
     answer = Response(
         LoginAnswer(data, context=view.get_serializer_context()).data, status=status_code
     )
-    return delivery().attach(answer, pair)
+    return delivery().attach(view.request, answer, pair)
 
 
 def log_in(

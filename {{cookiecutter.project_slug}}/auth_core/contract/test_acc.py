@@ -1,14 +1,19 @@
 """ACC: an account's address is verified, its identity fields are its own, and step-up is explicit."""
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
+from allauth.account.adapter import get_adapter
 from allauth.account.models import EmailAddress, EmailConfirmationHMAC
 from django.contrib.auth import get_user_model
 from django.core import signing
+from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
+from django.forms import modelform_factory
 from django.urls import path
 from django.utils import translation
 from rest_framework.request import Request
@@ -235,6 +240,11 @@ SPELLINGS = [
     ("ada@bu\u0308cher.example", "ada@xn--bcher-kva.example"),
     ("ada@XN--BCHER-KVA.example", "ada@xn--bcher-kva.example"),
     ("ada@b\u00fccher\u3002example", "ada@xn--bcher-kva.example"),
+    ("ada@fa\u00df.example", "ada@xn--fa-hia.example"),
+    ("ada@FA\u1e9e.example", "ada@xn--fa-hia.example"),
+    ("ada@XN--FA-HIA.example", "ada@xn--fa-hia.example"),
+    ("ada@\u039f\u0394\u039f\u03a3.example", "ada@xn--pxavbq.example"),
+    ("ada@\u03bf\u03b4\u03bf\u03c2.example", "ada@xn--pxavbm.example"),
 ]
 
 
@@ -270,6 +280,91 @@ def test_a_changed_address_has_it_too(
     assert mailbox[-1].to == [stored]
     assert Api().post("email_change_confirm", link_secrets(mailbox[-1])).status == 200
     assert get_user_model().objects.get().email == EmailAddress.objects.get().email == stored
+
+
+REFUSED = [
+    '"ada"@example.com',
+    '"a\\\\da"@example.com',
+    "ada@[127.0.0.1]",
+    "ada@[IPv6:::1]",
+    "ada@xn--53h.example",  # an emoji, which IDNA 2008 has not
+    "ada@\u2615.example",
+    "ada@xn--fass-.example",
+    "ada@xn--bcher-kva\u00ad\u200d.example",
+    "ada@xn--BCHER-KVA-.example",
+]
+
+
+@pytest.mark.inside
+@pytest.mark.parametrize("address", REFUSED)
+def test_no_account_takes_a_second_spelling(
+    api: Api, account: Account, mailbox: list[Any], address: str
+) -> None:
+    """ACC-15, ACC-16: quoted names, address literals and what is no domain: registration, change, admin, shell."""
+    if policy.REGISTRATION == "open":
+        refused = api.post("rest_register", registration(email=address))
+        assert (refused.status, "email" in refused.body["codes"]) == (400, True)
+    refused = account.log_in().post("email_change", {"email": address})
+    assert (refused.status, "email" in refused.body["codes"]) == (400, True)
+    with pytest.raises(ValidationError):
+        get_adapter().clean_email(address)
+    form = modelform_factory(get_user_model(), fields=["email"])({"email": address})
+    assert "email" in form.errors
+    names = {"username": "new"} if policy.LOGIN_WITH != "email" else {}
+    with pytest.raises(CommandError):
+        call_command("createsuperuser", email=address, interactive=False, **names)
+    assert not mailbox
+
+
+@pytest.mark.inside
+def test_a_mailbox_has_one_address(api: Api, mailbox: list[Any], account: Account) -> None:
+    """ACC-16: what is typed with a sharp s is never mailed to the domain with ss."""
+    get_user_model().objects.filter(pk=account.user.pk).update(email="ada@fass.example")
+    EmailAddress.objects.update(email="ada@fass.example")
+    account.user.refresh_from_db()
+    for name in ("rest_password_reset", "rest_resend_email"):
+        assert api.post(name, {"email": "ada@fa\u00df.example"}).status == 200
+    client = account.log_in()
+    assert client.post("email_change", {"email": "eve@fa\u00df.example"}).status == 200
+    assert [mail.to for mail in mailbox] == [["eve@xn--fa-hia.example"]]
+
+
+FORMER = [
+    # As IDNA 2003 stored what was typed so.
+    ("ada@fass.example", "Ada@fa\u00df.example"),
+    ("ada@xn--pxavbq.example", "ada@\u03bf\u03b4\u03bf\u03c2.example"),
+    ("ada@xn--53h.example", "ada@\u2615.example"),
+    ("ada@[127.0.0.1]", "ada@[127.0.0.1]"),
+    ('"ada"@example.com', '"Ada"@example.com'),
+]
+
+
+@pytest.mark.inside
+@pytest.mark.skipif(policy.LOGIN_WITH == "username", reason="no login by address by the policy")
+@pytest.mark.parametrize(("stored", "typed"), FORMER)
+def test_stored_addresses_go_on(account: Account, stored: str, typed: str) -> None:
+    """ACC-15, ACC-16: whoever registered before logs in as before, until an operator has decided."""
+    get_user_model().objects.filter(pk=account.user.pk).update(email=stored)
+    EmailAddress.objects.update(email=stored)
+    name = "email" if policy.LOGIN_WITH == "email" else "username"
+    for spelling in (stored, typed):
+        answer = Api().post("rest_login", {name: spelling, "password": PASSWORD})
+        assert (answer.status, answer.body["user"]["email"]) == (200, stored)
+
+
+@pytest.mark.inside
+def test_an_operator_sees_stored_addresses(make_account: Callable[..., Account]) -> None:
+    """ACC-15, ACC-16: checkaddresses lists what no account could take today, and what may have been typed otherwise."""
+    for stored in ("ada@example.com", *(stored for stored, _ in FORMER)):
+        account = make_account()
+        get_user_model().objects.filter(pk=account.user.pk).update(email=stored)
+    output = io.StringIO()
+    call_command("checkaddresses", stdout=output)
+    listed = {line.split()[1].rstrip(":") for line in output.getvalue().splitlines()[:-1]}
+    assert listed == {stored for stored, _ in FORMER[2:]}
+    call_command("checkaddresses", possible=True, stdout=output)
+    assert "ada@fass.example: may have been typed ada@fa\u00df.example" in output.getvalue()
+    assert "typed ada@\u03bf\u03b4\u03bf\u03c2.example" in output.getvalue()
 
 
 # --- Step-up -------------------------------------------------------------------------------

@@ -8,11 +8,12 @@ from allauth.account.models import EmailAddress
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
+from django.db import DatabaseError
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, path, reverse
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
-from rest_framework.permissions import IsAdminUser, IsAuthenticated
+from rest_framework.permissions import BasePermission, IsAdminUser, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -24,7 +25,14 @@ from auth_core.contract.marks import admin_is_here
 from auth_core.contract.permissions import explicit_permissions, rows
 from auth_core.sessions.models import AuthSession
 from auth_core.sessions.services import StepNeeded
-from auth_core.testing import OTHER_PASSWORD, PASSWORD, Account, Api, registration
+from auth_core.testing import (
+    OTHER_PASSWORD,
+    PASSWORD,
+    Account,
+    Api,
+    registration,
+    stops_the_start,
+)
 from users.serializers import UserSerializer
 
 pytestmark = pytest.mark.django_db
@@ -126,10 +134,29 @@ class DefaultView(APIView):
 
 
 # For tests that name this module as their URLconf.
+class Broken:
+    """The error that functions and classes of a team raise and nobody has thought of."""
+
+    error: type[Exception] = RuntimeError
+
+
+class BrokenPermission(BasePermission):
+    def has_permission(self, request: Request, view: Any) -> bool:
+        raise Broken.error
+
+
+class Guarded(APIView):
+    permission_classes = (BrokenPermission,)
+
+    def get(self, request: Request) -> Response:
+        return Response({})
+
+
 urlpatterns = [
     path("for-staff/", StaffView.as_view(), name="for_staff"),
     path("coupons/", CouponView.as_view(), name="coupons"),
     path("forgotten/", DefaultView.as_view(), name="forgotten"),
+    path("guarded/", Guarded.as_view(), name="guarded"),
     *urls.urlpatterns,
 ]
 
@@ -276,6 +303,67 @@ def test_a_restriction_meets_every_request(account: Account, settings: Any) -> N
     assert client.post("rest_logout").status == 200
     settings.SESSION_RESTRICTIONS = []
     assert not client.is_alive
+
+
+def broken(session_or_user: Any, request: Any) -> None:
+    raise Broken.error
+
+
+ERRORS = [RuntimeError, AttributeError, KeyError, TypeError, OSError, DatabaseError, StopIteration]
+
+
+@pytest.mark.inside
+@pytest.mark.urls(__name__)
+@pytest.mark.parametrize("error", ERRORS)
+def test_what_fails_lets_nobody_in(
+    account: Account, settings: Any, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """AZ-09: a gate, a restriction or a permission that raises an unexpected error: 5xx, and no session."""
+    monkeypatch.setattr(Broken, "error", error)
+    client = account.log_in()
+    failed = (500, 503)  # of the database: 503
+    assert client.get("guarded").status in failed
+    settings.SESSION_GATES = [f"{__name__}.broken"]
+    login = Api().post("rest_login", account.credentials)
+    assert login.status in failed
+    assert not login.cookies
+    assert AuthSession.objects.count() == 1
+    settings.SESSION_RESTRICTIONS = [f"{__name__}.broken"]
+    for answer in (
+        client.get("rest_user_details"),
+        client.patch("rest_user_details", {"first_name": "In"}),
+        client.post("token_verify", {"token": client.access}),
+        client.delete("session_list"),
+    ):
+        assert answer.status in (*failed, 401)
+        assert answer.status != 401 or client.by_cookie  # no token of a cookie is good in a body
+    account.user.refresh_from_db()
+    assert account.user.first_name == ""
+
+
+MISTYPED = [
+    *(
+        (name, [path])
+        for name in ("SESSION_GATES", "SESSION_RESTRICTIONS", "USER_RESTRICTIONS", "USER_EXPORTERS")
+        for path in ("shop.gates.ask", f"{__name__}.aks", "ask", f"{__name__}.ERRORS")
+    ),
+    ("SESSION_GATES", f"{__name__}.ask"),
+    ("SESSION_STEP_ANSWERS", [f"{__name__}.Answre"]),
+    ("AUTHENTICATION_BACKENDS", ["auth_core.accounts.backend.Backend"]),
+    ("PURGES", {"orders": "shop.purge"}),
+    ("TOKEN_DELIVERY", "auth_core.sessions.delivery.Delivery2"),
+    ("ACCOUNT_ADAPTER", ""),
+    ("REST_FRAMEWORK", {"DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsStaff"]}),
+]
+
+
+@pytest.mark.inside
+@pytest.mark.parametrize(("name", "value"), MISTYPED)
+def test_a_mistyped_path_stops_the_start(settings: Any, name: str, value: Any) -> None:
+    """AZ-09: what names no function or class is found before the first request."""
+    assert not stops_the_start("auth_http")
+    setattr(settings, name, value)
+    assert stops_the_start("auth_http")
 
 
 # What each role gets: nobody, another user, one with every right if that differs, and the owner.

@@ -112,6 +112,8 @@ WEAK = [
     ("ALLOWED_HOSTS", "api.example.com,*"),
     ("FRONTEND_URL", "http://app.example.com"),
     ("CORS_ALLOWED_ORIGINS", "http://app.example.com"),
+    ("CORS_ALLOWED_ORIGINS", "https://app.example.com/path"),
+    ("CORS_ALLOWED_ORIGINS", "https://büro.example"),
     ("DJANGO_ENV", "prod"),
     ("TRUSTED_PROXIES", "-1"),
     ("TRUSTED_PROXIES", "all"),

@@ -22,7 +22,14 @@ from auth_core.audit.models import AuditEvent
 from auth_core.contract.permissions import rows
 from auth_core.contract.test_ref import Secrets, walk
 from auth_core.mail import outbox
-from auth_core.testing import DELIVERIES, Account, Api, link_secrets, registration
+from auth_core.testing import (
+    DELIVERIES,
+    Account,
+    Api,
+    cookie_name,
+    link_secrets,
+    registration,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.inside]
 
@@ -90,7 +97,8 @@ def send_canaries(method: str, path: str, proof: dict[str, str]) -> None:
     plain, spaceless = json.dumps(body).encode(), CANARY.replace(" ", "-")
     headers = {"Authorization": f"{policy.AUTH_HEADER_TYPE} {spaceless}", "X-CSRF-Token": spaceless}
     cookies = "; ".join(
-        f"{name}={spaceless}" for name in ("access", "refresh", "__Host-access", "csrftoken")
+        f"{name}={spaceless}"
+        for name in ("access", cookie_name("access"), cookie_name("refresh"), "csrftoken")
     )
     where = path.strip("`").replace("<uuid:pk>", str(uuid.uuid4()))
     for extra in ({}, headers, {**headers, "Cookie": cookies, "X-Token-Delivery": "cookie"}, proof):

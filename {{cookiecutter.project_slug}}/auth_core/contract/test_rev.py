@@ -7,19 +7,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from time import monotonic
 from typing import Any
 from unittest.mock import patch
 from uuid import uuid4
 
 import pytest
+from allauth.account.models import EmailAddress
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
+from django.contrib.sessions.models import Session
+from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import connection, models, router, transaction
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, isolate_apps
 from django.urls import path, reverse
 from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
@@ -42,6 +45,7 @@ from auth_core.testing import (
     claims_of,
     link_secrets,
 )
+from auth_core.throttling.models import Counter
 from config.urls import urlpatterns as project_urlpatterns
 
 pytestmark = pytest.mark.django_db
@@ -614,63 +618,30 @@ def elsewhere(sql: str, *values: Any) -> None:
 
 
 END = "UPDATE auth_sessions_authsession SET revoked_at = created_at"
-RENAME = "UPDATE users_user SET first_name = %s"
+DEACTIVATE = "UPDATE users_user SET is_active = false"
+FORMER_CACHE = "SESSION_LIVENESS_CACHE_SECONDS"
 
 
 @pytest.mark.inside
-def test_nothing_is_remembered_unless_asked_for(account: Account) -> None:
-    """REV-18: by default what another process has ended is dead with the next request."""
-    assert settings.SESSION_LIVENESS_CACHE_SECONDS == 0
+@pytest.mark.parametrize("sql", [END, DEACTIVATE])
+def test_no_cache_decides_whether_a_session_lives(
+    account: Account, settings: Any, sql: str
+) -> None:
+    """REV-18: what another process has ended is dead with the next request, whatever a team still sets."""
+    setattr(settings, FORMER_CACHE, 300)
     client = account.log_in()
     assert client.is_alive
-    elsewhere(END)
+    elsewhere(sql)
     assert is_dead(client)
 
 
 @pytest.mark.inside
-def test_a_remembered_session_reads_for_seconds_and_no_more(
-    account: Account, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """REV-18: what another process has ended may read for SESSION_LIVENESS_CACHE_SECONDS, and do nothing else."""
-    settings.SESSION_LIVENESS_CACHE_SECONDS = 5
-    now = monotonic()
-    monkeypatch.setattr("auth_core.sessions.lookup.monotonic", lambda: now)
-    client, other = account.log_in(), account.log_in()
-    assert client.is_alive
-    assert other.is_alive
-    elsewhere(END)
-    with CaptureQueriesContext(connection) as captured:
-        assert client.is_alive
-    assert len(captured) == 0
-    # What writes is not answered from memory, nor is a refresh, nor who asks whether a token is valid.
-    assert client.patch("rest_user_details", {"first_name": "x"}).status == 401
-    assert client.post("token_verify", {"token": client.access}).status == 401
-    assert client.send_refresh().status == 401
-    now += 4.9
-    assert other.is_alive
-    now += 0.2
-    assert is_dead(client)
-    assert is_dead(other)
-
-
-@pytest.mark.inside
-@real_transactions
-def test_what_this_process_changes_is_never_stale(account: Account, settings: Any) -> None:
-    """REV-18: with the cache, too, whatever this process ends or changes shows at once."""
-    settings.SESSION_LIVENESS_CACHE_SECONDS = 300
-    client, other, third = account.log_in(), account.log_in(), account.log_in()
-    assert all(it.is_alive for it in (client, other, third))
-    assert client.patch("rest_user_details", {"first_name": "Ada"}).status == 200
-    assert client.get("rest_user_details").body["first_name"] == "Ada"
-    elsewhere(RENAME, "Grace")
-    assert client.get("rest_user_details").body["first_name"] == "Ada"  # remembered
-    assert other.post("rest_logout").status == 200
-    assert not other.is_alive
-    assert change_password(client).status == 200
-    assert not third.is_alive
-    assert client.is_alive
-    type(account.user).objects.filter(pk=account.user.pk).update(is_active=False)
-    assert not client.is_alive
+def test_the_former_cache_is_gone(settings: Any) -> None:
+    """REV-18: the kernel reads no such setting; a team that still has it is told."""
+    assert not hasattr(settings, FORMER_CACHE)
+    assert "auth_core.W001" not in {each.id for each in run_checks()}
+    setattr(settings, FORMER_CACHE, 5)
+    assert "auth_core.W001" in {each.id for each in run_checks()}
 
 
 @pytest.mark.inside
@@ -700,3 +671,73 @@ def test_a_logout_with_both_tokens_costs_as_little(account: Account) -> None:
     with at_most(2):
         assert client.post("rest_logout", {"refresh": client.refresh}).status == 200
     assert is_dead(client)
+
+
+class Replicas:
+    """The router of Django's documentation for a primary and its replicas."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        return "replica"
+
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        return "default"
+
+    def allow_relation(self, first: Any, second: Any, **hints: Any) -> bool:
+        return True
+
+
+class Scattering(Replicas):
+    """A router that writes the counters to a database of their own."""
+
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        return "counters" if model is Counter else "default"
+
+
+@pytest.fixture
+def replicas(settings: Any) -> None:
+    """Have the team's router read a replica that has heard of nothing: to ask it is an error."""
+    settings.DATABASE_ROUTERS = [Replicas()]
+    apps.get_app_config("auth_sessions").ready()
+
+
+@pytest.mark.inside
+@pytest.mark.usefixtures("replicas")
+def test_authentication_asks_the_primary(
+    make_account: Callable[..., Account], mailbox: list[Any]
+) -> None:
+    """REV-21: with a replica behind, logged in at once after the login, and out at once after the logout."""
+    account = make_account()
+    client = account.log_in()
+    assert client.is_alive
+    assert client.get("session_list").status == 200
+    client = client.refreshed()
+    assert client.post("reauthenticate", {"password": PASSWORD}).status == 200
+    assert Api().post("rest_password_reset", {"email": account.user.email}).status == 200
+    link = link_secrets(mailbox[-1])
+    assert Api().post("rest_password_reset_confirm", {**link, **NEW_PASSWORD}).status == 200
+    assert is_dead(client)
+    client = replace(account, password=OTHER_PASSWORD).log_in()
+    assert client.post("rest_logout").status == 200
+    assert is_dead(client)
+
+
+@pytest.mark.inside
+@pytest.mark.usefixtures("replicas")
+@isolate_apps("users")
+def test_the_teams_reading_goes_to_replicas() -> None:
+    """REV-21: only what decides who somebody is, and what they may do, is read where it is written."""
+    meta = type("Meta", (), {"app_label": "users"})
+    of_the_team: Any = type("Order", (models.Model,), {"__module__": __name__, "Meta": meta})
+    user = get_user_model()
+    ours = (user, user.groups.through, Group, Session, EmailAddress, AuthSession, Counter)
+    assert {router.db_for_read(model) for model in ours} == {"default"}
+    assert router.db_for_read(of_the_team) == "replica"
+
+
+@pytest.mark.inside
+def test_what_is_written_together_has_one_database(settings: Any) -> None:
+    """REV-21: a check refuses a router that writes users, sessions, addresses or counters elsewhere."""
+    for routers, refused in (([], 0), ([Replicas()], 0), ([Scattering()], 1)):
+        settings.DATABASE_ROUTERS = routers
+        found = [each for each in run_checks() if each.id == "auth_core.E006"]
+        assert len(found) == refused

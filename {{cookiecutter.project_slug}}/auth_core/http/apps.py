@@ -8,7 +8,7 @@ from django.contrib.admin import apps as admin
 from django.db import connections
 from django.db.models.signals import post_save, pre_migrate
 
-from auth_core import env
+from auth_core import dotted_paths, env
 
 
 def allow_long_statements(using: str, **kwargs: Any) -> None:
@@ -24,12 +24,14 @@ class HttpConfig(AppConfig):
     verbose_name = "HTTP layer"
 
     def ready(self) -> None:
-        from . import checks  # noqa: F401 - they register themselves
+        from . import checks, origins  # noqa: F401 - the checks register themselves
 
         pre_migrate.connect(allow_long_statements, sender=self)
         # The team's settings have the last word, but not here: a server runs no system checks.
         if settings.PRODUCTION and settings.DEBUG:
             env.refuse("DEBUG", "is on in production", "remove it from config/settings_team.py")
+        origins.refuse_what_is_open()
+        dotted_paths.refuse_what_names_nothing()
 
 
 class AdminConfig(admin.AdminConfig):

@@ -1,14 +1,12 @@
 """System checks: a mistyped or outdated setting is silently ignored by its library, but not here."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from allauth.account.app_settings import AppSettings
-from corsheaders.conf import conf as cors
 from dj_rest_auth.app_settings import DEFAULTS as REST_AUTH_DEFAULTS
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import WARNING, CheckMessage, Error, register
 from rest_framework_simplejwt.settings import DEFAULTS as SIMPLE_JWT_DEFAULTS
 
 # Settings of the libraries that these ones grew out of: nothing reads them any more.
@@ -19,8 +17,9 @@ DEAD = (
     "REST_AUTH_SERIALIZERS",
     "REST_SESSION_LOGIN",
 )
+# Settings of former versions that nothing reads any more.
+REMOVED = ("SESSION_LIVENESS_CACHE_SECONDS",)
 HEADERS = "auth_core.http.middleware.SecurityHeadersMiddleware"
-STRANGERS = ("null", "http://stranger.example", "https://a.stranger.example:8443")
 # ACCOUNT_* settings that allauth reads elsewhere than in its AppSettings.
 OTHER_ACCOUNT_SETTINGS = {"USER_DISPLAY", "LOGOUT_ON_GET"}
 
@@ -42,6 +41,16 @@ def unknown_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 @register()
+def removed_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    hint = "Remove it: this version does without."
+    return [
+        CheckMessage(WARNING, f"{name} has no effect.", hint=hint, id="auth_core.W001")
+        for name in REMOVED
+        if hasattr(settings, name)
+    ]
+
+
+@register()
 def cache_inside_of_headers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Refuse a cache of whole answers that sees them before they say `no-store` (ASVS 14.2.5)."""
     cache = "django.middleware.cache.UpdateCacheMiddleware"
@@ -50,28 +59,3 @@ def cache_inside_of_headers(app_configs: Any, **kwargs: Any) -> list[CheckMessag
     return [Error(f"{cache} is behind {HEADERS}.", hint=hint, id="auth_core.E005")] * (
         cache in inner
     )
-
-
-@register()
-def open_cors(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Refuse, outside of development, what lets strangers read answers (ASVS 3.4.2)."""
-    if settings.DEBUG:
-        return []
-    hint = "List the origins in CORS_ALLOWED_ORIGINS."
-    return [
-        Error(f"CORS is open to strangers: {name}.", hint=hint, id="auth_core.E004")
-        for name in _open_to_strangers()
-    ]
-
-
-def _open_to_strangers() -> Iterator[str]:
-    if cors.CORS_ALLOW_ALL_ORIGINS:
-        yield "CORS_ALLOW_ALL_ORIGINS"
-    # Sandboxed frames and files of anybody call themselves null.
-    yield from (origin for origin in cors.CORS_ALLOWED_ORIGINS if origin in ("*", "null"))
-    for each in cors.CORS_ALLOWED_ORIGIN_REGEXES:
-        pattern = re.compile(each)
-        # Without an end it would match as the beginning of a longer host name.
-        ends = pattern.pattern.endswith(("$", r"\Z"))
-        if not ends or any(pattern.match(origin) for origin in STRANGERS):
-            yield pattern.pattern

@@ -2,7 +2,7 @@
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import post_save
 
 
 class SessionsConfig(AppConfig):
@@ -11,11 +11,10 @@ class SessionsConfig(AppConfig):
     verbose_name = "Login sessions"
 
     def ready(self) -> None:
+        from auth_core import primary
+
         from . import schema  # noqa: F401 - it registers itself
-        from .lookup import forget_owner
         from .services import end_if_deactivated
 
+        primary.install()
         post_save.connect(end_if_deactivated, sender=settings.AUTH_USER_MODEL)
-        for changed in (settings.AUTH_USER_MODEL, "auth_sessions.AuthSession"):
-            post_save.connect(forget_owner, sender=changed)
-            post_delete.connect(forget_owner, sender=changed)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
@@ -19,7 +18,7 @@ class SessionTokenAuthentication(JWTAuthentication):
         token = self.header_token(request)
         if token is None:
             return None
-        session = live_session(token, reads=request.method in SAFE_METHODS)
+        session = live_session(token)
         restrict(session, request)
         return session.user, session
 

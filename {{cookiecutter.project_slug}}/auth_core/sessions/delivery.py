@@ -45,7 +45,7 @@ class HeaderDelivery:
             "refresh_expiration": datetime.fromtimestamp(pair.refresh["exp"], UTC),
         }
 
-    def attach(self, response: Response, pair: "TokenPair") -> Response:
+    def attach(self, request: Request, response: Response, pair: "TokenPair") -> Response:
         """Add to an answer what carries a fresh pair besides its body."""
         return response
 

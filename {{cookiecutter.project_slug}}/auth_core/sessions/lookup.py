@@ -1,24 +1,16 @@
 """Reads the session of an access token with its user: what every authenticated request asks first.
 
-With SESSION_LIVENESS_CACHE_SECONDS each process may answer a reading request from memory for so long.
+Each time from the database: nothing is remembered, so what was ended anywhere is dead here at once.
 """
 
-from functools import partial
-from time import monotonic
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.db import transaction
 from django.db.models import CharField, QuerySet, UUIDField
 
 from auth_core.compiled import CompiledQuery, Parameter
 
 from .models import AuthSession, Delivery
-
-# Of each process, by user; beyond so many all are forgotten.
-MAX_REMEMBERED = 10_000
-_remembered: dict[str, dict[tuple[str, Delivery], tuple[float, Any]]] = {}
 
 
 def _of_token(sessions: QuerySet[AuthSession]) -> QuerySet[AuthSession]:
@@ -36,22 +28,10 @@ _user = CompiledQuery(
 )
 
 
-def find(sid: str, sub: str, delivery: Delivery, *, reads: bool = False) -> AuthSession | None:
-    """Return the session of this user with its tokens so delivered, whatever its state, or None.
-
-    For a request that only `reads`, as it was up to SESSION_LIVENESS_CACHE_SECONDS ago.
-    """
-    seconds: int = settings.SESSION_LIVENESS_CACHE_SECONDS
-    now, key = monotonic(), (sid, delivery)
-    until, row = _remembered.get(sub, {}).get(key, (now, None))
-    if not (seconds and reads and now < until):
-        row = _query.row(sid=sid, sub=sub, delivery=delivery.value)
-        if seconds and row is not None:
-            if len(_remembered) >= MAX_REMEMBERED:
-                _remembered.clear()
-            _remembered.setdefault(sub, {})[key] = now + seconds, row
-    # New objects each time: what a view does to them is not remembered.
-    return None if row is None else _query.instance(row)
+def find(sid: str, sub: str, delivery: Delivery) -> AuthSession | None:
+    """Return the session of this user with its tokens so delivered, whatever its state, or None."""
+    session: AuthSession | None = _query.first(sid=sid, sub=sub, delivery=delivery.value)
+    return session
 
 
 def lock(sid: str, sub: str, delivery: Delivery) -> AuthSession | None:
@@ -64,15 +44,3 @@ def lock(sid: str, sub: str, delivery: Delivery) -> AuthSession | None:
         return None
     session.user = user
     return session
-
-
-def forget(user_id: Any = None) -> None:
-    """Ask the database again, for one user or for all: something was changed in this process."""
-    if settings.SESSION_LIVENESS_CACHE_SECONDS:
-        one = partial(_remembered.pop, str(user_id), None)
-        transaction.on_commit(_remembered.clear if user_id is None else one)
-
-
-def forget_owner(instance: Any, **_: Any) -> None:
-    """Forget what a saved or deleted session or user has changed."""
-    forget(instance.user_id if isinstance(instance, AuthSession) else instance.pk)

@@ -35,14 +35,6 @@ class AuthSessionQuerySet(models.QuerySet["AuthSession"]):
         """Revoke those that live; return how many."""
         return self.filter(revoked_at=None).update(revoked_at=timezone.now(), revoked_reason=reason)
 
-    def update(self, **values: Any) -> int:
-        """Change many: no signal tells of that."""
-        from .lookup import forget  # which imports this module
-
-        changed = super().update(**values)
-        forget()
-        return changed
-
 
 class AuthSession(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

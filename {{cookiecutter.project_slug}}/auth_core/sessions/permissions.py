@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework.permissions import IsAuthenticated
@@ -30,6 +29,4 @@ class RecentlyAuthenticated(IsAuthenticated):
         session = request.auth
         if not super().has_permission(request, view) or not isinstance(session, AuthSession):
             return False
-        if timezone.now() - session.auth_time > RECENT and settings.SESSION_LIVENESS_CACHE_SECONDS:
-            session.refresh_from_db(fields=["auth_time"])  # what is remembered may be older
         return timezone.now() - session.auth_time <= RECENT

@@ -230,18 +230,14 @@ def _decode(token_class: type[AnyToken], token: str | bytes) -> AnyToken:
         raise refusal("token_not_valid") from error
 
 
-def live_session(
-    token: str | bytes, arrived_by: Delivery = Delivery.HEADER, *, reads: bool = False
-) -> AuthSession:
-    """Return the session of an access token, its user loaded: one query.
-
-    For a request that only `reads`, SESSION_LIVENESS_CACHE_SECONDS may save that.
+def live_session(token: str | bytes, arrived_by: Delivery = Delivery.HEADER) -> AuthSession:
+    """Return the session of an access token, its user loaded: one query, each time.
 
     Raises AuthenticationFailed with the code token_not_valid, token_expired, session_revoked or
     session_expired.
     """
     claims = _decode(AccessToken, token)
-    session = lookup.find(claims["sid"], claims["sub"], arrived_by, reads=reads)
+    session = lookup.find(claims["sid"], claims["sub"], arrived_by)
     death = "session_revoked" if session is None else _death(session, timezone.now())
     if session is None or death:
         raise refusal(death or "session_revoked")

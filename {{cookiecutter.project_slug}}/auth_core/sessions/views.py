@@ -52,7 +52,7 @@ class RefreshView(PublicEndpoint, GenericAPIView):
             raise services.refusal("token_not_valid")
         pair = services.rotate(token, request._request, arrived_by)
         answer = Response(TokenPairSerializer(delivery().body(pair)).data)
-        return delivery().attach(answer, pair)
+        return delivery().attach(request, answer, pair)
 
 
 class VerifyView(PublicEndpoint, GenericAPIView):

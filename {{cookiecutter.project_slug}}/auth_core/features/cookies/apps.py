@@ -9,4 +9,7 @@ class CookiesConfig(AppConfig):
     verbose_name = "Token cookies"
 
     def ready(self) -> None:
-        from . import checks, schema  # noqa: F401 - they register themselves
+        from . import schema  # noqa: F401 - it registers itself
+        from .samesite import refuse_none_without_frontends
+
+        refuse_none_without_frontends()

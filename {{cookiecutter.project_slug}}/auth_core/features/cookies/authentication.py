@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
 from auth_core.sessions.authentication import SessionTokenAuthentication
@@ -23,8 +22,7 @@ class CookieAuthentication(SessionTokenAuthentication):
         in_cookie = read_cookie(request, "access")
         if in_cookie is None:
             return None
-        reads = request.method in SAFE_METHODS
-        session = live_session(in_cookie, Delivery.COOKIE, reads=reads)
+        session = live_session(in_cookie, Delivery.COOKIE)
         csrf.require_proof(request, str(session.pk))
         restrict(session, request)
         return session.user, session

@@ -2,13 +2,14 @@
 
 import secrets
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import PermissionDenied, UnsupportedMediaType
 from rest_framework.request import Request
+
+from auth_core.http import origins
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
@@ -49,14 +50,9 @@ def _is_parsed(request: Any) -> bool:
 
 
 def _comes_from_us(request: Request) -> bool:
-    """Compare Origin with our own and the listed ones; without it, believe Sec-Fetch-Site."""
+    """Compare Origin with our own and those that CORS allows; without it, believe Sec-Fetch-Site."""
     origin = request.headers.get("Origin")
     if origin is None:
         # Neither comes from a client that is no browser, which sends no cookie unasked.
         return request.headers.get("Sec-Fetch-Site") in (None, "same-origin", "none")
-    frontend = urlsplit(settings.FRONTEND_URL)
-    return origin in {
-        f"{request.scheme}://{request.get_host()}",
-        f"{frontend.scheme}://{frontend.netloc}",
-        *settings.CORS_ALLOWED_ORIGINS,
-    }
+    return origin == f"{request.scheme}://{request.get_host()}" or origins.is_ours(origin)

@@ -22,8 +22,23 @@ DEAD_ALONE = ("token_not_valid", "token_expired")
 
 
 def cookie_name(kind: str) -> str:
-    """Return the cookie's name; the prefix ties it to this host and https (RFC 6265bis, 4.1.3.2)."""
-    return f"__Host-{kind}" if settings.PRODUCTION else kind
+    """Return the cookie's name, which is of this project: cookies know no port (RFC 6265, 8.5).
+
+    The prefix ties it to this host and https (RFC 6265bis, 4.1.3.2).
+    """
+    return _of_host(f"{policy.PROJECT_SLUG}-{kind}")
+
+
+def former_name(kind: str) -> str:
+    """Return the name of former versions, which other projects on this host may use, too.
+
+    It is read for as long as their cookies live, one refresh lifetime, and never written.
+    """
+    return _of_host(kind)
+
+
+def _of_host(name: str) -> str:
+    return f"__Host-{name}" if settings.PRODUCTION else name
 
 
 def samesite() -> Any:
@@ -33,10 +48,31 @@ def samesite() -> Any:
 
 def read_cookie(request: Request, kind: str) -> str | None:
     """Return a token cookie, and note that the request stands on it: `clear` takes no other away."""
-    token = request.COOKIES.get(cookie_name(kind))
+    token = _token_of(request, kind)
     if token is not None:
         _cookies_read(request).add(kind)
     return token
+
+
+def _token_of(request: Any, kind: str) -> str | None:
+    """Return a token cookie; by its former name where there is none by the new ones, and it is ours."""
+    if any(cookie_name(it) in request.COOKIES for it in TOKEN_CLASSES):
+        token: str | None = request.COOKIES.get(cookie_name(kind))
+        return token
+    return _former_token_of(request, kind)
+
+
+def _former_token_of(request: Any, kind: str) -> str | None:
+    token: str | None = request.COOKIES.get(former_name(kind))
+    return token if _claims_of(kind, token) else None
+
+
+def _claims_of(kind: str, token: str | None) -> SessionToken | None:
+    """Return a genuine token of ours that has not expired, or None."""
+    try:
+        return TOKEN_CLASSES[kind](token) if token else None  # type: ignore[arg-type]
+    except TokenError:
+        return None
 
 
 def _cookies_read(request: Request) -> set[str]:
@@ -46,11 +82,10 @@ def _cookies_read(request: Request) -> set[str]:
 
 def session_id_of(request: Any) -> str:
     """Return the id of the session that the cookies belong to, or an empty string."""
-    for kind, token_class in TOKEN_CLASSES.items():
-        try:
-            return str(token_class(request.COOKIES[cookie_name(kind)])["sid"])
-        except (KeyError, TokenError):
-            continue
+    for kind in TOKEN_CLASSES:
+        claims = _claims_of(kind, _token_of(request, kind))
+        if claims is not None:
+            return str(claims["sid"])
     return ""
 
 
@@ -88,24 +123,30 @@ class CookieDelivery(HeaderDelivery):
         del body["access"], body["refresh"]
         return {**body, "csrf_token": csrf.make_token(str(pair.session.pk))}
 
-    def attach(self, response: Response, pair: Any) -> Response:
+    def attach(self, request: Any, response: Response, pair: Any) -> Response:
         if pair.session.delivery == Delivery.COOKIE:
             for kind, token in (("access", pair.access), ("refresh", pair.refresh)):
                 seconds = token["exp"] - int(timezone.now().timestamp())
-                self._set(response, kind, str(token), max(0, seconds))
+                self._set(request, response, kind, str(token), max(0, seconds))
         return response
 
     @staticmethod
-    def _set(response: Response, kind: str, value: str, max_age: int) -> None:
-        response.set_cookie(
-            cookie_name(kind),
-            value,
-            max_age=max_age,
-            path="/",
-            secure=settings.PRODUCTION,
-            httponly=True,
-            samesite=samesite(),
-        )
+    def _set(request: Any, response: Response, kind: str, value: str = "", age: int = 0) -> None:
+        """Set a cookie, or expire it; one by its former name goes with it, if it was ours."""
+        cookies = {cookie_name(kind): (value, age)}
+        if _former_token_of(request, kind):
+            cookies[former_name(kind)] = ("", 0)
+        for name, (content, max_age) in cookies.items():
+            # delete_cookie would drop HttpOnly.
+            response.set_cookie(
+                name,
+                content,
+                max_age=max_age,
+                path="/",
+                secure=settings.PRODUCTION,
+                httponly=True,
+                samesite=samesite(),
+            )
 
     def clear(self, request: Any, response: Response) -> Response:
         """Delete the cookies that the request stood on: after a logout (200), or the dead ones (401).
@@ -119,8 +160,8 @@ class CookieDelivery(HeaderDelivery):
             return response
         alone = refused and response.data["code"] in DEAD_ALONE and "refresh" not in read
         for kind in ("access",) if alone else ("access", "refresh"):
-            # delete_cookie would drop HttpOnly.
-            self._set(response, kind, "", 0)
+            self._set(request, response, kind)
         if not refused:
-            response["Clear-Site-Data"] = '"cookies", "storage"'
+            # Never "cookies": those of every host of the domain would go.
+            response["Clear-Site-Data"] = '"storage"'
         return response

@@ -31,8 +31,8 @@ class CookieScheme(SessionTokenScheme):
             {
                 "type": "apiKey",
                 "in": "cookie",
-                "name": f"__Host-{kind}",
-                "description": f"In development, over plain http: `{kind}`.",
+                "name": f"__Host-{policy.PROJECT_SLUG}-{kind}",
+                "description": "In development, over plain http, without `__Host-`.",
             }
             for kind in ("access", "refresh")
         ]

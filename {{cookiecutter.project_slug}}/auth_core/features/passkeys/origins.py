@@ -8,19 +8,12 @@ import re
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-DEFAULT_PORTS = {"https": 443, "http": 80}
+from auth_core.http.origins import origin_of
+
 LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 DOMAIN = re.compile(rf"{LABEL}(\.{LABEL})+|localhost")
 # What an app for Android says in place of an origin: SHA-256 of the certificate that signed it.
 ANDROID = re.compile(r"android:apk-key-hash:[A-Za-z0-9_-]{43}")
-
-
-def origin_of(url: str) -> str:
-    """Return the origin of a URL (RFC 6454), as browsers write it."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    is_default = parts.port in {None, DEFAULT_PORTS.get(parts.scheme)}
-    return f"{parts.scheme}://{host}" + ("" if is_default else f":{parts.port}")
 
 
 def host_of(origin: str) -> str:

@@ -1,8 +1,9 @@
 """Settings of the passkeys; where they are used comes from the environment, or from FRONTEND_URL."""
 
 from auth_core import env, policy
+from auth_core.http.origins import origin_of
 
-from .origins import host_of, origin_of, problem_of_origin, problem_of_rp_id
+from .origins import host_of, problem_of_origin, problem_of_rp_id
 
 INSTALLED_APPS = ["auth_core.features.passkeys"]
 

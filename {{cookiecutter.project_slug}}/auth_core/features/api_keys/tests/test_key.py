@@ -246,6 +246,18 @@ def test_a_key_is_a_user_name_without_a_password(key: str) -> None:
     assert (refused.status, refused.code) == (401, "not_authenticated")
 
 
+def broken(user: Any, request: Any) -> None:
+    raise RuntimeError
+
+
+def test_what_fails_lets_no_key_in(key: str, settings: Any) -> None:
+    """AZ-09: a restriction that raises an unexpected error refuses the request of a key."""
+    assert holder(key).get("orders").status == 200
+    settings.USER_RESTRICTIONS = [f"{__name__}.broken"]
+    assert holder(key).get("orders").status == 500
+    assert holder(key).post("orders").status == 500
+
+
 def test_a_key_elsewhere_is_none(key: str) -> None:
     """KEY-02: in the query, the body, a cookie or a header of another name it opens nothing."""
     stranger = Api(delivery="header")

@@ -1,20 +1,22 @@
 """CKE: what travels by itself must not be abused: cookies and cross-site requests."""
 
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
 from django.contrib.auth import get_user_model
-from django.core.checks import run_checks
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import URLPattern, reverse
 from django.utils.crypto import salted_hmac
 
 from auth_core import policy, urls
 from auth_core.audit.models import AuditEvent
 from auth_core.http.views import PublicEndpoint
+from auth_core.sessions.keys import Key
 from auth_core.sessions.models import AuthSession
 from auth_core.sessions.tokens import AccessToken, RefreshToken
 from auth_core.testing import (
@@ -24,8 +26,10 @@ from auth_core.testing import (
     Answer,
     Api,
     claims_of,
+    cookie_name,
     link_secrets,
     registration,
+    stops_the_start,
 )
 
 pytestmark = pytest.mark.django_db
@@ -85,7 +89,7 @@ def attributes(answer: Answer) -> dict[str, dict[str, Any]]:
 def cleared(answer: Answer) -> set[str]:
     """The cookies that an answer deletes."""
     return {
-        name.removeprefix("__Host-")
+        name.rpartition("-")[2]
         for name, morsel in answer.cookies.items()
         if morsel.value == "" and int(morsel["max-age"]) == 0
     }
@@ -106,7 +110,7 @@ def test_cookies_are_bound_to_host_and_https(production: Api, account: Account) 
     refresh = production.with_tokens_of(login).send_refresh()
     for answer in (login, refresh):
         assert answer.status == 200
-        assert set(answer.cookies) == {"__Host-access", "__Host-refresh"}
+        assert set(answer.cookies) == {f"__Host-{policy.PROJECT_SLUG}-{kind}" for kind in KINDS}
         for morsel in attributes(answer).values():
             assert morsel["secure"] is True
             assert morsel["httponly"] is True
@@ -130,8 +134,7 @@ def test_cookies_die_with_their_tokens(api: Api, account: Account) -> None:
     """CKE-01: the lifetime of a cookie is that of its token, in development as in production."""
     answer = api.post("rest_login", account.credentials)
     lifetimes = {
-        name.removeprefix("__Host-"): int(morsel["max-age"])
-        for name, morsel in answer.cookies.items()
+        name.rpartition("-")[2]: int(morsel["max-age"]) for name, morsel in answer.cookies.items()
     }
     minutes, days = policy.ACCESS_TOKEN_MINUTES * 60, policy.REFRESH_TOKEN_DAYS * 86400
     assert lifetimes == {
@@ -159,7 +162,7 @@ def test_samesite_none_needs_a_list_of_frontends(
     """CKE-02: SameSite=None is refused without an allow-list; anything unknown is refused."""
     settings.TOKEN_COOKIE_SAMESITE = samesite
     settings.CORS_ALLOWED_ORIGINS = origins
-    assert ("auth_cookies.E001" in {each.id for each in run_checks()}) == refused
+    assert stops_the_start("auth_cookies") == refused
 
 
 @pytest.mark.inside
@@ -171,7 +174,7 @@ def test_samesite_none_needs_the_csrf_proof(settings: Any) -> None:
         **settings.REST_FRAMEWORK,
         "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.BasicAuthentication"],
     }
-    assert "auth_cookies.E001" in {each.id for each in run_checks()}
+    assert stops_the_start("auth_cookies")
 
 
 def test_no_token_is_told_but_in_a_cookie(api: Api, account: Account) -> None:
@@ -212,20 +215,20 @@ def test_cookies_fit_into_a_browser(api: Api, account: Account, monkeypatch: Any
 
 @pytest.mark.parametrize("name", ["rest_logout", "logout_all"])
 def test_logout_takes_everything_away(api: Api, account: Account, name: str) -> None:
-    """CKE-05: logout deletes the cookies as they were set, and has the browser forget the site."""
+    """CKE-05: logout expires the cookies as they were set, and has the browser empty its storage alone."""
     login = api.post("rest_login", account.credentials)
     logout = api.with_tokens_of(login).post(name)
     assert logout.status == 200
     assert cleared(logout) == set(KINDS)
     assert attributes(logout) == attributes(login)
-    assert logout.headers["Clear-Site-Data"] == '"cookies", "storage"'
+    assert logout.headers["Clear-Site-Data"] == '"storage"'
 
 
 def test_logout_takes_everything_away_in_production(production: Api, account: Account) -> None:
     """CKE-05: the same with the attributes of production."""
     login = production.post("rest_login", account.credentials)
     logout = production.with_tokens_of(login).post("rest_logout")
-    assert set(logout.cookies) == {"__Host-access", "__Host-refresh"}
+    assert set(logout.cookies) == set(map(cookie_name, KINDS))
     assert attributes(logout) == attributes(login)
 
 
@@ -346,6 +349,49 @@ def test_a_request_of_a_listed_frontend_is_accepted(
         ("https://evilapp.example.com", 403),
     ]:
         assert api.post("rest_login", account.credentials, Origin=origin).status == status, origin
+
+
+OURS = {
+    "https://app.example.com": "as it is listed",
+    "https://front.example.com:8443": "of FRONTEND_URL",
+    "https://shop-git-x1-acme.example": "by a pattern",
+    "https://shop-git-x2-acme.example": "by a pattern without an end",
+}
+THEIRS = [
+    "https://app.example.com:8443",
+    "https://front.example.com",
+    "https://FRONT.example.com:8443",
+    "https://app.example.com/",
+    "https://shop-git-x1-acme.example.evil.example",
+    "https://shop-git-x2-acme.example.evil.example",
+    "https://shop-git-x2-acme.example:8443",
+    "https://evil.example/https://shop-git-x1-acme.example",
+    "http://shop-git-x1-acme.example",
+]
+
+
+@pytest.mark.inside
+@pytest.mark.parametrize("origin", [*OURS, *THEIRS])
+def test_an_origin_is_ours_for_both_or_for_neither(
+    api: Api, account: Account, settings: Any, origin: str
+) -> None:
+    """CKE-21: CORS and the CSRF proof accept the same: lists, whole matches of patterns, FRONTEND_URL."""
+    settings.FRONTEND_URL = "https://Front.example.com:8443/app"
+    settings.CORS_ALLOWED_ORIGINS = ["https://app.example.com"]
+    settings.CORS_ALLOWED_ORIGIN_REGEXES = [
+        r"^https://shop-git-x1-acme\.example$",
+        re.compile(r"https://shop-git-x2-acme\.example"),
+    ]
+    assert not stops_the_start("auth_http")
+    login = api.post("rest_login", account.credentials, Origin=origin)
+    asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    preflight = api.request("OPTIONS", "rest_login", **asked)
+    is_ours = origin in OURS
+    assert login.status == (200 if is_ours else 403)
+    for answer in (login, preflight):
+        allowed = answer.headers.get("access-control-allow-origin")
+        assert allowed == (origin if is_ours else None)
+        assert ("access-control-allow-credentials" in answer.headers) == is_ours
 
 
 FORMS = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x")
@@ -544,6 +590,139 @@ def test_a_reuse_clears_the_cookies_of_the_session(account: Account, clock: Any)
     replay = client.post("token_refresh")
     assert (replay.status, replay.code) == (401, "refresh_reused")
     assert cleared(replay) == set(KINDS)
+
+
+@dataclass
+class Jar:
+    """A browser's cookies of one host, whatever the port (RFC 6265, 8.5)."""
+
+    cookies: dict[str, str] = field(default_factory=dict)
+    client: Api = field(
+        default_factory=lambda: Api(delivery="header", headers={"X-Forwarded-Proto": "https"})
+    )
+
+    def keep(self, answer: Answer) -> Answer:
+        """Take the cookies of an answer, and drop those that it expires."""
+        for name, morsel in answer.cookies.items():
+            self.cookies[name] = morsel.value
+            if int(morsel["max-age"]) == 0:
+                del self.cookies[name]
+        return answer
+
+    def get(self, name: str = "rest_user_details") -> Answer:
+        return self.send("GET", name)
+
+    def send(self, method: str, name: str, body: Any = None) -> Answer:
+        line = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        proof = self.client.fetch_csrf(line)
+        sent = {"Cookie": line, "X-CSRF-Token": proof, "X-Token-Delivery": "cookie"}
+        return self.keep(self.client.request(method, name, body, **sent))
+
+
+KEYS_OF_A_SISTER = [str(Key.generate(policy.SIGNING_ALGORITHM))]
+
+
+@contextmanager
+def sister() -> Iterator[None]:
+    """Be another project of this template, with keys of its own, on another port of this host."""
+    keys = override_settings(AUTH_SIGNING_KEYS=KEYS_OF_A_SISTER)
+    with pytest.MonkeyPatch.context() as patch, keys:
+        patch.setattr(policy, "PROJECT_SLUG", f"{policy.PROJECT_SLUG}-2")
+        yield
+
+
+@pytest.mark.inside
+@pytest.mark.parametrize("is_production", [False, True])
+def test_two_projects_share_a_host(
+    account: Account, other_account: Account, settings: Any, is_production: bool
+) -> None:
+    """CKE-20: in one browser, a login, a 401, a refresh and a logout at one project leave the other's alone."""
+    settings.PRODUCTION = is_production
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    jar = Jar()
+    assert jar.send("POST", "rest_login", account.credentials).status == 200
+    with sister():
+        assert jar.get().status == 401
+        assert jar.send("POST", "token_refresh", {}).status == 401
+        assert jar.send("POST", "rest_login", other_account.credentials).status == 200
+    assert jar.get().body["email"] == account.user.email
+    assert jar.send("POST", "token_refresh", {}).status == 200
+    with sister():
+        assert jar.get().body["email"] == other_account.user.email
+        assert jar.send("POST", "rest_logout", {}).status == 200
+        assert jar.get().status == 401
+    assert jar.get().body["email"] == account.user.email
+
+
+def test_logout_leaves_the_cookies_of_others(account: Account) -> None:
+    """CKE-19: no answer names a cookie that is not ours, whatever a host or port beside sent along."""
+    names = ("sessionid", "csrftoken", "access", "refresh", "__Host-access", "__Host-refresh", "x")
+    theirs = dict.fromkeys(names, "s" * 32)
+    jar = Jar(theirs.copy())
+    assert jar.get().status == 401
+    assert jar.send("POST", "token_refresh", {}).status == 401
+    assert jar.send("POST", "rest_logout", {}).status == 200
+    assert jar.send("POST", "rest_login", account.credentials).status == 200
+    assert jar.cookies.keys() - theirs.keys() == set(map(cookie_name, KINDS))
+    logout = jar.send("POST", "rest_logout", {})
+    assert logout.status == 200
+    assert "cookies" not in logout.headers["Clear-Site-Data"]
+    assert jar.cookies == theirs
+
+
+def former(client: Api) -> Jar:
+    """The browser of a session that began with a former version."""
+    prefix = cookie_name("").removesuffix(f"{policy.PROJECT_SLUG}-")
+    return Jar({f"{prefix}access": str(client.access), f"{prefix}refresh": str(client.refresh)})
+
+
+@pytest.mark.parametrize("has_access", [True, False])
+def test_a_session_moves_from_the_former_names(account: Account, has_access: bool) -> None:
+    """CKE-20: cookies by the former names go on, and move to the new names at their refresh."""
+    jar = former(account.log_in())
+    old = set(jar.cookies)
+    if has_access:
+        assert jar.send("PATCH", "rest_user_details", {"last_name": "Former"}).status == 200
+        assert set(jar.cookies) == old
+    else:
+        del jar.cookies[min(old)]
+    assert jar.send("POST", "token_refresh", {}).status == 200
+    assert set(jar.cookies) == set(map(cookie_name, KINDS))
+    assert jar.get().status == 200
+
+
+@pytest.mark.parametrize("name", ["rest_logout", "logout_all"])
+def test_a_former_session_ends_for_good(account: Account, name: str) -> None:
+    """CKE-20, CKE-05: logging out takes the former cookies along, and a login over them replaces them."""
+    jar = former(account.log_in())
+    assert jar.send("POST", name, {}).status == 200
+    assert jar.cookies == {}
+    jar = former(account.log_in())
+    assert jar.send("POST", "rest_login", account.credentials).status == 200
+    assert set(jar.cookies) == set(map(cookie_name, KINDS))
+
+
+@pytest.mark.inside
+def test_former_names_of_another_project_are_left_alone(account: Account) -> None:
+    """CKE-20: what carries no token of ours is neither read nor expired, dead or alive."""
+    with sister():
+        theirs = former(account.log_in()).cookies
+    jar = Jar(theirs.copy())
+    refused = jar.get()
+    assert (refused.status, refused.code) == (401, "not_authenticated")
+    assert jar.send("POST", "token_refresh", {}).status == 401
+    assert jar.send("POST", "rest_login", account.credentials).status == 200
+    assert jar.send("POST", "token_refresh", {}).status == 200
+    assert jar.send("POST", "rest_logout", {}).status == 200
+    assert jar.cookies == theirs
+
+
+def test_the_new_names_win(account: Account, other_account: Account) -> None:
+    """CKE-20: beside a cookie by its new name no former one counts."""
+    jar = former(other_account.log_in())
+    jar.cookies |= {cookie_name("access"): str(account.log_in().access)}
+    assert jar.get().body["email"] == account.user.email
+    assert jar.send("POST", "token_refresh", {}).status == 401
 
 
 @by_header_too
