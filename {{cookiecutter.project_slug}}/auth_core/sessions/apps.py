@@ -11,11 +11,14 @@ class SessionsConfig(AppConfig):
     verbose_name = "Login sessions"
 
     def ready(self) -> None:
+        from auth_core.accounts.signals import account_recovered, accounts_deactivated
+
         from . import schema  # noqa: F401 - it registers itself
         from .lookup import forget_owner
-        from .services import end_if_deactivated
+        from .services import end_of_deactivated, end_of_recovered
 
-        post_save.connect(end_if_deactivated, sender=settings.AUTH_USER_MODEL)
+        accounts_deactivated.connect(end_of_deactivated)
+        account_recovered.connect(end_of_recovered)
         for changed in (settings.AUTH_USER_MODEL, "auth_sessions.AuthSession"):
             post_save.connect(forget_owner, sender=changed)
             post_delete.connect(forget_owner, sender=changed)

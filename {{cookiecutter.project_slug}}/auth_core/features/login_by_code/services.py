@@ -21,11 +21,11 @@ from rest_framework.exceptions import ValidationError
 
 from auth_core.accounts import addresses
 from auth_core.accounts.backend import users_named
-from auth_core.accounts.recovery import locked_user
 from auth_core.audit.log import pseudonym, record
 from auth_core.digests import digest, normalized
 from auth_core.mail import outbox
 from auth_core.sessions.delivery import delivery
+from auth_core.sessions.lookup import locked_user
 from auth_core.sessions.services import record_failed_login
 from auth_core.throttling.counters import count, settle
 from auth_core.throttling.limits import allows, throttled, uses_of

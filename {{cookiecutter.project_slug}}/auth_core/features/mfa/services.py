@@ -20,13 +20,13 @@ from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 
 from auth_core.accounts import addresses
-from auth_core.accounts.recovery import locked_user
 from auth_core.audit.log import Event as KernelEvent
 from auth_core.audit.log import record
 from auth_core.digests import digest, normalized
 from auth_core.mail import outbox
 from auth_core.sessions import services as sessions
 from auth_core.sessions.delivery import delivery
+from auth_core.sessions.lookup import locked_user
 from auth_core.sessions.models import AuthSession, RevocationReason
 from auth_core.throttling.limits import network_of, throttled
 from auth_core.throttling.passwords import Attempt, failure
@@ -317,7 +317,7 @@ def enable_totp(request: Request, token: str, code: str) -> list[str]:
     if step is None:
         raise invalid_code()
     with transaction.atomic():
-        lock(request)
+        sessions.lock_owner(session)
         refuse_enrolment(request)
         factors.add_totp(user, secret, step)
         codes = added(request, SECOND, Event.ENABLED)
@@ -339,7 +339,7 @@ def refuse_factor(request: Request) -> None:
     The owner of the address recovers the account by mail, and then could not log in. Raises
     SecondFactorRequired; ValidationError with the code `email_not_verified`.
     """
-    user = request.user
+    user: Any = request.user
     if factors.has_factor(user.pk):
         demand_factor(request)
     if user.email and not addresses.is_verified(user):
@@ -379,14 +379,6 @@ def remove(request: Request, chosen: QuerySet[Authenticator], event: StrEnum) ->
     _change(request, event)
 
 
-def lock(request: Request) -> None:
-    """Lock the user's row; refuse (401) a session that was ended while this waited, as by a password reset."""
-    user, session = locked_user(request.user.pk), cast(AuthSession, request.auth)
-    bound = sessions.auth_hashes(user) if user else []
-    if not AuthSession.objects.live().filter(pk=session.pk, auth_hash__in=bound).exists():
-        raise sessions.refusal("session_revoked")
-
-
 def count_factor(session: Any, methods: Iterable[str]) -> None:
     """Say of a session that its user has shown a second factor besides, by these methods."""
     amr = list(dict.fromkeys([*session.amr, *methods]))
@@ -416,7 +408,7 @@ def _change(request: Request, event: StrEnum) -> None:
 def disable_totp(request: Request) -> None:
     """Remove the app, with the last factor the recovery codes; the other sessions end."""
     with transaction.atomic():
-        lock(request)
+        sessions.lock_owner(request.auth)
         apps = factors.factors_of(request.user.pk).filter(type=Authenticator.Type.TOTP)
         remove(request, apps, Event.DISABLED)
         outbox.notify(request.user, request._request, "mfa/email/totp_deactivated")
@@ -429,7 +421,7 @@ def renew_recovery_codes(request: Request) -> list[str]:
     """
     user = request.user
     with transaction.atomic():
-        lock(request)
+        sessions.lock_owner(request.auth)
         if not factors.has_factor(user.pk):
             raise mfa_disabled()
         demand_factor(request)

@@ -20,11 +20,11 @@ from rest_framework import status
 from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
 
 from auth_core.accounts import addresses
-from auth_core.accounts.recovery import locked_user
 from auth_core.accounts.serializers import HAS_USERNAMES, RegisterSerializer
 from auth_core.audit.log import Event as KernelEvent
 from auth_core.audit.log import record
 from auth_core.mail import outbox
+from auth_core.sessions.lookup import locked_user
 
 from .providers import known_as
 
