@@ -12,7 +12,7 @@ from typing import Any
 from allauth.account import app_settings
 from allauth.account.adapter import get_adapter
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
@@ -132,6 +132,16 @@ def _take(row: LoginCode, code: str) -> Any | None:
         return None
     # Of those who race each other one deletes it, and none where another code was mailed since.
     return user if LoginCode.objects.filter(pk=row.pk, code=row.code).delete()[0] else None
+
+
+def end_of_recovered(user: Any, **kwargs: Any) -> None:
+    """End the codes of an account that was taken back; not their rows: who asked learns nothing."""
+    LoginCode.objects.filter(user=user.pk).update(code="")
+
+
+def end_of_deactivated(users: QuerySet[Any], **kwargs: Any) -> None:
+    """End the codes of deactivated users for good."""
+    LoginCode.objects.filter(user__in=users.values("pk")).update(code="")
 
 
 def invalid_code() -> ValidationError:

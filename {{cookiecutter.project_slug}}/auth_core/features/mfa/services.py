@@ -284,6 +284,15 @@ def invalid_login() -> ValidationError:
     return ValidationError({"ephemeral_token": [message]}, code="invalid_login")
 
 
+def end_logins(user: Any, **kwargs: Any) -> None:
+    """End the logins of a user that wait: what was proved for them may count no more."""
+    PendingLogin.objects.filter(user=user.pk).delete()
+
+
+def end_logins_of_deactivated(users: QuerySet[Any], **kwargs: Any) -> None:
+    PendingLogin.objects.filter(user__in=users.values("pk")).delete()
+
+
 def purge(now: datetime) -> int:
     """Delete logins that nobody finished."""
     return PendingLogin.objects.filter(expires_at__lt=now).delete()[0]
@@ -395,7 +404,7 @@ def _change(request: Request, event: StrEnum) -> None:
     """Record a change of the user's factors, and end what began before it but this session."""
     user, session, http_request = request.user, request.auth, request._request
     record(event, http_request, user_id=user.pk, session_id=session.pk)
-    PendingLogin.objects.filter(user=user.pk).delete()
+    end_logins(user)
     sessions.end_sessions(
         AuthSession.objects.filter(user=user.pk).exclude(pk=session.pk),
         RevocationReason.REVOKED,
@@ -445,7 +454,7 @@ def reset(user: Any, request: HttpRequest | None = None) -> bool:
     get_user_model().objects.select_for_update().get(pk=user.pk)
     if not Authenticator.objects.filter(user=user.pk).delete()[0]:
         return False
-    PendingLogin.objects.filter(user=user.pk).delete()
+    end_logins(user)
     record(Event.DISABLED, request, user_id=user.pk, reason="reset")
     every = AuthSession.objects.filter(user=user.pk)
     sessions.end_sessions(every, RevocationReason.ADMIN, request, user_id=user.pk)
