@@ -16,10 +16,11 @@ class MFAConfig(AppConfig):
             credential_removed,
         )
 
-        from . import checks, services  # noqa: F401 - they register themselves
+        from . import checks, disowning, services  # noqa: F401 - they register themselves
         from .admin import SecondFactorLoginForm
 
         account_recovered.connect(services.end_logins)
+        account_recovered.connect(disowning.remove_of_recovered)
         credential_removed.connect(services.end_logins)
         accounts_deactivated.connect(services.end_logins_of_deactivated)
         admin.site.login_form = SecondFactorLoginForm

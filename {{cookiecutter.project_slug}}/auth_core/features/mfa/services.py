@@ -31,20 +31,13 @@ from auth_core.sessions.models import AuthSession, RevocationReason
 from auth_core.throttling.limits import network_of, throttled
 from auth_core.throttling.passwords import Attempt, failure
 
-from . import encryption, factors
-from .models import PendingLogin
+from . import disowning, encryption, factors
+from .events import Event
+from .models import FirstFactor, PendingLogin
 
 # What a code adds to how a session was begun (RFC 8176).
 SECOND = ("otp", "mfa")
 ENROLMENT_SECONDS = 600
-
-
-class Event(StrEnum):
-    LOGIN_PENDING = "authn_mfa_required"
-    RECOVERY_CODE_USED = "authn_mfa_recovery_code_used"
-    ENABLED = "user_mfa_enabled"
-    DISABLED = "user_mfa_disabled"
-    RECOVERY_CODES_RENEWED = "user_mfa_recovery_codes_renewed"
 
 
 class SecondFactorRequired(sessions.StepNeeded):
@@ -311,7 +304,7 @@ def enable_totp(request: Request, token: str, code: str) -> list[str]:
     """Enable a secret whose code the user has; return recovery codes. The other sessions end.
 
     Raises ValidationError with the code `mfa_enabled`, `email_not_verified`, `invalid_enrolment` or
-    `invalid_code`.
+    `invalid_code`; Throttled: wrong codes make wait, counted apart from those of logins.
     """
     user, session, http_request = request.user, request.auth, request._request
     refuse_enrolment(request)
@@ -322,16 +315,19 @@ def enable_totp(request: Request, token: str, code: str) -> list[str]:
     if session_id != str(session.pk):
         message = _("The enrolment has expired; begin it again.")
         raise ValidationError({"activation_token": [message]}, code="invalid_enrolment")
-    step = factors.matching_step(secret, normalized(code))
+    with throttled(http_request, user.pk):
+        trial = Attempt([failure("enrolment", str(user.pk))], [])
+    with trial:
+        step = factors.matching_step(secret, normalized(code))
+        if step is not None:
+            trial.succeed()
     if step is None:
         raise invalid_code()
     with transaction.atomic():
         sessions.lock_owner(session)
         refuse_enrolment(request)
         factors.add_totp(user, secret, step)
-        codes = added(request, SECOND, Event.ENABLED)
-        outbox.notify(user, http_request, "mfa/email/totp_activated")
-    return codes
+        return added(request, SECOND, Event.ENABLED, "mfa/email/totp_activated")
 
 
 def refuse_enrolment(request: Request) -> None:
@@ -363,12 +359,17 @@ def demand_factor(request: Request) -> None:
         raise SecondFactorRequired(session)
 
 
-def added(request: Request, methods: Iterable[str], event: StrEnum) -> list[str]:
-    """Follow a factor that was added, and shown by these methods: the other sessions end.
+def added(request: Request, methods: Iterable[str], event: StrEnum, notice: str) -> list[str]:
+    """Follow a factor that was added, and shown by these methods: the other sessions end, a notice is mailed.
 
-    Return the recovery codes that come with the first factor, and are shown once.
+    That of the first factor has a link to take it back. Return the recovery codes that come with the
+    first factor, and are shown once.
     """
     user = request.user
+    if factors.factors_of(user.pk).count() == 1:
+        disowning.tell(user, request._request)
+    else:
+        outbox.notify(user, request._request, notice)
     has_codes = factors.recovery_codes_of(user.pk).exists()
     codes = [] if has_codes else factors.renew_recovery_codes(user)
     count_factor(request.auth, methods)
@@ -455,6 +456,7 @@ def reset(user: Any, request: HttpRequest | None = None) -> bool:
     if not Authenticator.objects.filter(user=user.pk).delete()[0]:
         return False
     end_logins(user)
+    FirstFactor.objects.filter(user=user.pk).delete()
     record(Event.DISABLED, request, user_id=user.pk, reason="reset")
     every = AuthSession.objects.filter(user=user.pk)
     sessions.end_sessions(every, RevocationReason.ADMIN, request, user_id=user.pk)

@@ -90,8 +90,7 @@ def register(
                 digest=webauthn.digest_of(credential),
                 sign_count=sign_count,
             )
-            codes = mfa.added(request, METHODS, Event.ADDED)
-            outbox.notify(request.user, request._request, "account/email/passkey_added")
+            codes = mfa.added(request, METHODS, Event.ADDED, "account/email/passkey_added")
     except IntegrityError as error:
         raise invalid_passkey() from error  # registered already, whoever's it is
     return passkey, codes

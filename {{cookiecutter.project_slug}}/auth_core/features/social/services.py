@@ -86,17 +86,13 @@ def _user_by(account: SocialAccount, request: HttpRequest) -> Any:
 
 
 def require_link(session: AuthSession, request: HttpRequest) -> None:
-    """Refuse a session that began at a provider whose account was unlinked meanwhile: one of SESSION_GATES.
-
-    By then the login may have waited, for the provider or for a second factor.
-    """
-    if "fed" not in session.amr:
+    """Refuse a session that began by a linked account which was unlinked meanwhile: one of SESSION_GATES."""
+    came_by = getattr(session.user, "came_by", None)
+    if came_by is None:
         return
     # Whatever unlinks has happened, or comes after this session and ends it.
     locked_user(session.user_id)
-    linked = SocialAccount.objects.filter(user=session.user_id)
-    came_by = getattr(session.user, "came_by", None)
-    if not (linked.filter(pk=came_by) if came_by else linked).exists():
+    if not SocialAccount.objects.filter(pk=came_by).exists():
         raise ProofWithdrawn
 
 

@@ -287,7 +287,7 @@ def renewing(enrolled: Enrolled, clock: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "event", "words"),
     [
-        (enabling, "user_mfa_enabled", "activated"),
+        (enabling, "user_mfa_enabled", "has a second factor now"),
         (disabling, "user_mfa_disabled", "deactivated"),
         (renewing, "user_mfa_recovery_codes_renewed", "recovery codes has been generated"),
     ],

@@ -84,12 +84,3 @@ def test_a_login_that_waits_ends_with_its_link(
     clock.shift(PERIOD)
     assert outcome(verify(pending, linked.app.code())) == (400, "invalid_login")
     assert client.is_alive
-
-
-def test_a_link_that_is_gone_begins_no_session(linked: Enrolled, finish: Login, clock: Any) -> None:
-    """SOC-12: also where its row was deleted past this project's code."""
-    pending = finish("ada").body["ephemeral_token"]
-    SocialAccount.objects.all().delete()
-    clock.shift(PERIOD)
-    assert outcome(verify(pending, linked.app.code())) == (400, "invalid_credentials")
-    assert not AuthSession.objects.exists()
