@@ -765,6 +765,7 @@ PAGES = {
     "incomplete": "reset-password",
     "change-email": "change-email#key=k",
     "restore-email": "restore-email#key=k",
+    "undo-factor": "undo-factor#key=k",
     "social": "social/google?code=c&state=s",
 }
 

@@ -31,10 +31,9 @@ from auth_core.mail import outbox
 from auth_core.sessions.delivery import delivery
 from auth_core.sessions.models import AuthSession
 from auth_core.sessions.permissions import RecentlyAuthenticated
-from auth_core.sessions.services import refusal
+from auth_core.sessions.services import lock_owner
 
 from .models import EmailChange
-from .recovery import locked_user
 
 
 @extend_schema_view(
@@ -72,9 +71,7 @@ def close_account(request: Request) -> None:
 
     Raises PermissionDenied (403) for staff, and what protects a row that belongs to the account.
     """
-    user = locked_user(request.user.pk)
-    if user is None:  # another request was faster
-        raise refusal("session_revoked")
+    user = lock_owner(request.auth)
     if user.is_staff or user.is_superuser:
         raise PermissionDenied(_("An administrator is deleted by another one, in the admin."))
     record(Event.USER_DELETED, request._request, user_id=user.pk, session_id=request.auth.pk)

@@ -12,7 +12,7 @@ from allauth.account.models import EmailAddress
 from django.contrib.auth import get_user_model
 from django.core import signing
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import ProtectedError, RestrictedError
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -27,15 +27,15 @@ from auth_core.audit.log import Event, context_of, record
 from auth_core.http.schema import Detail, codes
 from auth_core.http.views import PublicEndpoint, RateLimited
 from auth_core.mail import outbox
+from auth_core.sessions.lookup import locked_user
 from auth_core.sessions.models import AuthSession, RevocationReason
 from auth_core.sessions.permissions import RecentlyAuthenticated
-from auth_core.sessions.services import auth_hashes, end_sessions
+from auth_core.sessions.services import end_sessions, lives
 
 from . import addresses
 from .adapter import frontend_link
 from .fields import NewAddressField
 from .models import EmailChange, PasswordResetNonce
-from .recovery import locked_user
 from .signals import account_recovered
 
 CONFIRM = timedelta(hours=policy.EMAIL_VERIFICATION_HOURS)
@@ -48,6 +48,48 @@ def _pending(now: datetime) -> Any:
 
 def _revocable(now: datetime) -> Any:
     return EmailChange.objects.filter(old_email__isnull=False, applied_at__gt=now - UNDO)
+
+
+def history_of(user: Any) -> list[EmailChange]:
+    """Return the recorded changes that lead to the user's address without a gap, the first one first.
+
+    A write past this module leaves a gap: what was changed before it cannot be taken back.
+    """
+    history: list[EmailChange] = []
+    email = user.email
+    applied = EmailChange.objects.filter(user=user.pk, applied_at__isnull=False)
+    for change in applied.order_by("-pk"):
+        if change.new_email != email:
+            break
+        history.insert(0, change)
+        email = change.old_email
+    return history
+
+
+def addresses_had(user: Any) -> list[str]:
+    """Return every address that the user has, or had within EMAIL_UNDO_DAYS and since without a gap."""
+    since = timezone.now() - UNDO
+    had = [it.old_email for it in history_of(user) if it.applied_at and it.applied_at > since]
+    return [*dict.fromkeys(email for email in (user.email, *had) if email)]
+
+
+def end_of_recovered(user: Any, email: str | None = None, **kwargs: Any) -> None:
+    """Void what a thief may have left: pending changes, and the undo links of addresses since the proved one.
+
+    Those are the addresses that the account took after it first had `email`. Links of the ones before
+    stay, or a thief who proves his own address would void the owner's.
+    """
+    EmailChange.objects.filter(user=user.pk, applied_at=None).delete()
+    history = history_of(user)
+    path = [*(change.old_email for change in history), user.email]
+    if not email or email not in path:
+        return
+    later = history[path.index(email) :]
+    if email != user.email:
+        # It keeps its own link, whose history goes on without the addresses between.
+        own = later.pop(0)
+        EmailChange.objects.filter(pk=own.pk).update(new_email=user.email)
+    EmailChange.objects.filter(pk__in=[change.pk for change in later]).delete()
 
 
 def purge(now: datetime) -> int:
@@ -81,24 +123,30 @@ def invalid_key() -> serializers.ValidationError:
 
 
 def send_confirmation_mail(user_id: str, session_id: str, email: str) -> None:
-    """Mail the new address a link, or tell its owner where it has one already."""
-    user = get_user_model().objects.filter(pk=user_id, is_active=True).first()
-    if user is None or user.email == email:
-        return
+    """Mail the new address a link, or tell its owner where it has one already.
+
+    Nobody is mailed once the session that asked has ended.
+    """
     send_mail = get_adapter().send_mail
-    if get_user_model().objects.filter(email=email).exclude(pk=user.pk).exists():
+    with transaction.atomic():
+        # One at a time, or each of several requests at once would leave a link that works.
+        user = locked_user(user_id)
+        if user is None or user.email == email or not lives(session_id, user):
+            return
+        is_taken = get_user_model().objects.filter(email=email).exclude(pk=user.pk).exists()
+        if not is_taken:
+            EmailChange.objects.filter(user=user, applied_at=None).delete()
+            change = EmailChange.objects.create(
+                user=user,
+                session_id=session_id,
+                old_email=user.email,
+                new_email=email,
+                requested_at=timezone.now(),
+            )
+    if is_taken:
         link = frontend_link("forgot-password")
         send_mail("account/email/email_change_taken", email, {"password_reset_url": link})
         return
-    with transaction.atomic():
-        EmailChange.objects.filter(user=user, applied_at=None).delete()
-        change = EmailChange.objects.create(
-            user=user,
-            session_id=session_id,
-            old_email=user.email,
-            new_email=email,
-            requested_at=timezone.now(),
-        )
     link = frontend_link("change-email", key=_signer("confirm").sign(str(change.pk)))
     send_mail("account/email/email_change_confirm", email, {"user": user, "activate_url": link})
 
@@ -128,17 +176,16 @@ def apply_change(key: str, request: HttpRequest) -> None:
     try:
         with transaction.atomic():
             user = _open_account(change)
-            sessions = AuthSession.objects.filter(user=user)
-            asking = sessions.live().filter(pk=change.session_id, auth_hash__in=auth_hashes(user))
             pending = EmailChange.objects.filter(pk=change.pk, applied_at=None)
             if (
                 user.email != change.old_email
-                or not asking.exists()
+                or not lives(change.session_id, user)
                 or not pending.update(applied_at=now)
             ):
                 raise invalid_key()
             _move(user, change.new_email, request)
-            _end(sessions.exclude(pk=change.session_id), user, request)
+            others = AuthSession.objects.filter(user=user).exclude(pk=change.session_id)
+            end_sessions(others, RevocationReason.REVOKED, request, user_id=user.pk)
             record(Event.EMAIL_CHANGED, request, user_id=user.pk, session_id=change.session_id)
             context = context_of(request)
             outbox.defer(send_undo_mail, change_id=str(change.pk), context=context)
@@ -147,26 +194,32 @@ def apply_change(key: str, request: HttpRequest) -> None:
 
 
 def undo_change(key: str, request: HttpRequest) -> None:
-    """Give the account its old address back, whatever it was changed to since, and end every session.
+    """Give the account its old address back, whatever it was changed to since; it counts as recovered.
 
-    Later changes cannot be taken back any more: their old addresses may be a thief's.
+    Only where recorded changes lead from there to the present address without a gap. Later changes
+    cannot be taken back any more: their old addresses may be a thief's.
     Raises ValidationError (400) with the code invalid_key.
     """
     change = _find("undo", key, _revocable(timezone.now()))
     try:
         with transaction.atomic():
             user = _open_account(change)
-            later = Q(applied_at__gte=change.applied_at) | Q(applied_at=None)
-            undone = EmailChange.objects.filter(later, user=user)
-            if not undone.filter(pk=change.pk).exists():
+            history = history_of(user)
+            if change not in history:
                 raise invalid_key()
-            undone.delete()
+            undone = [it.pk for it in history[history.index(change) :]]
+            EmailChange.objects.filter(pk__in=undone).delete()
             removed = user.email
-            _take_from_strangers(user, change.old_email)
+            _take_from_strangers(user, change.old_email, request)
             _move(user, change.old_email, request)
-            _end(AuthSession.objects.filter(user=user), user, request)
             record(Event.EMAIL_RESTORED, request, user_id=user.pk)
-            account_recovered.send(sender=type(user), request=request, user=user)
+            account_recovered.send(
+                sender=type(user),
+                request=request,
+                user=user,
+                email=user.email,
+                since=change.applied_at,
+            )
             link = frontend_link("forgot-password")
             for email in {removed, user.email}:
                 outbox.notify(
@@ -202,15 +255,31 @@ def _move(user: Any, email: str | None, request: HttpRequest) -> None:
     )
 
 
-def _end(sessions: Any, user: Any, request: HttpRequest) -> None:
-    end_sessions(sessions, RevocationReason.REVOKED, request, user_id=user.pk)
+def _take_from_strangers(user: Any, email: str, request: HttpRequest) -> None:
+    """Take a proved address from accounts that never verified it, or nobody could ever take it back.
+
+    Each is recorded, and told there, the only place. Nothing is left to log in with where it has no
+    user name: it is deleted, but not if somebody has used it or protected rows belong to it.
+    """
+    for stranger in addresses.others_with(email, user).select_for_update():
+        pk = stranger.pk
+        outbox.notify(stranger, request, "account/email/address_taken", email=email)
+        is_used = stranger.username is not None or stranger.last_login is not None
+        if not is_used and _is_deleted(stranger):
+            record(Event.USER_DELETED, request, user_id=pk, reason="address_taken")
+        else:
+            get_user_model().objects.filter(pk=pk).update(email=None)
+            record(Event.EMAIL_TAKEN, request, user_id=pk)
 
 
-def _take_from_strangers(user: Any, email: str) -> None:
-    """Take a proved address from accounts that never verified it, or nobody could ever take it back."""
-    strangers = addresses.others_with(email, user)
-    strangers.filter(username=None).delete()  # nothing would be left to log in with
-    strangers.update(email=None)
+def _is_deleted(user: Any) -> bool:
+    """Delete a user unless something protects it; say whether that was done."""
+    try:
+        with transaction.atomic():
+            user.delete()
+    except (ProtectedError, RestrictedError):
+        return False
+    return True
 
 
 # --- Endpoints -----------------------------------------------------------------------------

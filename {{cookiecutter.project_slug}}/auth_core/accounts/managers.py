@@ -6,17 +6,21 @@ from allauth.account.models import EmailAddress
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models, transaction
 
-from auth_core.sessions.models import AuthSession, RevocationReason
+from .signals import accounts_deactivated
 
 
 class AccountQuerySet(models.QuerySet[Any]):
     def update(self, **values: Any) -> int:
-        """Change many users; sends no signal, so the sessions of those deactivated are ended here."""
+        """Change many users; Django sends no signal, so it is told here that some were deactivated.
+
+        `bulk_update` comes this way, too.
+        """
         if "is_active" not in values:
             return super().update(**values)
         with transaction.atomic(using=self.db):
             changed = super().update(**values)
-            AuthSession.objects.filter(user__is_active=False).end(RevocationReason.ADMIN)
+            users = self.model._default_manager.using(self.db).filter(is_active=False)
+            accounts_deactivated.send(sender=self.model, users=users)
         return changed
 
 

@@ -18,7 +18,7 @@ from rest_framework import serializers
 
 from auth_core import policy
 from auth_core.sessions.models import AuthSession, RevocationReason
-from auth_core.sessions.services import auth_hashes
+from auth_core.sessions.services import auth_hashes, lock_owner
 from auth_core.throttling.limits import throttled
 from auth_core.throttling.passwords import attempt_confirmation
 
@@ -131,11 +131,15 @@ def replace_password(
 ) -> bool:
     """Store a new password and end the user's sessions but `keep`; False if another change came first.
 
+    Raises AuthenticationFailed (401) with `session_revoked` where `keep` has ended meanwhile.
+
     `spend` selects the row that stands for the right to do so: it is deleted, by one caller only.
     """
     before = user.password
     user.set_password(password)  # slow, so before the transaction
     with transaction.atomic():
+        if keep is not None:
+            lock_owner(keep)
         if spend is not None and not spend.delete()[0]:
             return False
         if not _swap_password(user, before):

@@ -13,7 +13,6 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet, UUIDField
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
@@ -24,7 +23,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from auth_core.audit.log import Event, pseudonym, record
-from auth_core.compiled import CompiledQuery, Parameter
 from auth_core.http.schema import Detail, codes
 from auth_core.http.views import PublicEndpoint
 from auth_core.mail import outbox
@@ -54,22 +52,6 @@ class ResetTokenGenerator(PasswordResetTokenGenerator):
 
 
 token_generator = ResetTokenGenerator()
-
-
-def _active_for_update() -> QuerySet[Any]:
-    users = get_user_model().objects.select_for_update()
-    return users.filter(pk=Parameter("pk", UUIDField()), is_active=True)
-
-
-_locked = CompiledQuery(_active_for_update)
-
-
-def locked_user(pk: Any) -> Any | None:
-    """Lock an active user's row until the transaction ends; what recovers an account takes turns.
-
-    Taken after a nonce and before sessions, always in this order, so that nobody waits in a circle.
-    """
-    return _locked.first(pk=pk)
 
 
 def send_reset_mail(email: str) -> None:
@@ -184,7 +166,9 @@ class PasswordResetConfirmView(PublicEndpoint, GenericAPIView):
         with transaction.atomic():
             user = serializer.save()
             record(Event.PASSWORD_RESET, request._request, user_id=user.pk)
-            account_recovered.send(sender=type(user), request=request._request, user=user)
+            account_recovered.send(
+                sender=type(user), request=request._request, user=user, email=user.email, since=None
+            )
             outbox.notify(user, request._request, "account/email/password_reset")
         recover(user, request._request)
         signals.password_reset.send(sender=type(user), request=request._request, user=user)

@@ -45,6 +45,7 @@ class Event(StrEnum):
     EMAIL_CHANGE_REQUESTED = "user_email_change_requested"
     EMAIL_CHANGED = "user_email_changed"
     EMAIL_RESTORED = "user_email_restored"
+    EMAIL_TAKEN = "user_email_taken"
     SESSION_RENEWED = "session_renewed"
     ADMIN_ACTION = "authz_admin"
 

@@ -65,6 +65,7 @@ SOCIAL = [f"social_{name}" for name in policy.SOCIAL_PROVIDERS.split(",")]
 PUBLIC_FEATURES = {
     "tutorial_refresh",
     "mfa_verify",
+    "mfa_undo",
     "login_code",
     "login_code_confirm",
     *(f"passkey_{name}_{step}" for name in ("login", "verify") for step in ("begin", "complete")),
@@ -79,6 +80,7 @@ PLAIN_FEATURES = {
         )
     ),
     "account/accept-invitation",
+    "account/undo-factor",
     *(f"account/social/{name}" for name in policy.SOCIAL_PROVIDERS.split(",")),
 }
 OTHER_FEATURES = {

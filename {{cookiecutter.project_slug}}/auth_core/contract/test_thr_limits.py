@@ -299,6 +299,7 @@ COUNTED_INSIDE = {
     "tutorial_refresh": ["refresh"],
     "login_code_confirm": ["login_failed", "ACCOUNT_LOGIN_BY_CODE_MAX_ATTEMPTS"],
     "mfa_verify": ["LOGIN_FREE_FAILURES", "MFA_PENDING_TRIES"],
+    "mfa_totp_activate": ["LOGIN_FREE_FAILURES"],
     "mfa_totp_deactivate": ["LOGIN_FREE_FAILURES"],
     "passkey_verify_complete": ["LOGIN_FREE_FAILURES", "MFA_PENDING_TRIES"],
 }

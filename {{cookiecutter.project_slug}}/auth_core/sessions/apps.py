@@ -1,8 +1,6 @@
 """The Django application of the sessions."""
 
 from django.apps import AppConfig
-from django.conf import settings
-from django.db.models.signals import post_save
 
 
 class SessionsConfig(AppConfig):
@@ -12,9 +10,11 @@ class SessionsConfig(AppConfig):
 
     def ready(self) -> None:
         from auth_core import primary
+        from auth_core.accounts.signals import account_recovered, accounts_deactivated
 
         from . import schema  # noqa: F401 - it registers itself
-        from .services import end_if_deactivated
+        from .services import end_of_deactivated, end_of_recovered
 
         primary.install()
-        post_save.connect(end_if_deactivated, sender=settings.AUTH_USER_MODEL)
+        accounts_deactivated.connect(end_of_deactivated)
+        account_recovered.connect(end_of_recovered)

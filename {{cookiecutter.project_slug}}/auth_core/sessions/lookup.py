@@ -34,6 +34,22 @@ def find(sid: str, sub: str, delivery: Delivery) -> AuthSession | None:
     return session
 
 
+def _active_for_update() -> QuerySet[Any]:
+    users = get_user_model().objects.select_for_update()
+    return users.filter(pk=Parameter("pk", UUIDField()), is_active=True)
+
+
+_locked_user = CompiledQuery(_active_for_update)
+
+
+def locked_user(pk: Any) -> Any | None:
+    """Lock an active user's row until the transaction ends; what recovers an account takes turns.
+
+    Taken after a nonce and before sessions, always in this order, so that nobody waits in a circle.
+    """
+    return _locked_user.first(pk=pk)
+
+
 def lock(sid: str, sub: str, delivery: Delivery) -> AuthSession | None:
     """Return what `find` does, its row locked until the transaction ends."""
     session: AuthSession | None = _locked.first(sid=sid, sub=sub, delivery=delivery.value)

@@ -100,6 +100,10 @@ def login_facts(now: Any, network: Any, agent: Any) -> dict[str, Any]:
     }
 
 
+class ProofWithdrawn(Exception):
+    """What one of SESSION_GATES raises where what was proved counts no more: refused like a wrong password."""
+
+
 class StepNeeded(PermissionDenied):
     """What one of SESSION_GATES raises for a login that can go on with one more step.
 
@@ -127,8 +131,6 @@ def start_session(user: Any, request: HttpRequest, *, amr: Iterable[str] = ("pwd
     now = timezone.now()
     try:
         with transaction.atomic():
-            if user.live_sessions >= policy.MAX_SESSIONS_PER_USER:
-                _evict_oldest(user, request)
             session = AuthSession.objects.create(
                 user=user,
                 auth_hash=user.get_session_auth_hash(),
@@ -146,7 +148,12 @@ def start_session(user: Any, request: HttpRequest, *, amr: Iterable[str] = ("pwd
             for gate in settings.SESSION_GATES:
                 import_string(gate)(session, request)
             user_logged_in.send(sender=type(user), request=request, user=user)
+            # Many logins at once see one another behind the lock only.
+            if user.live_sessions >= policy.MAX_SESSIONS_PER_USER // 2:
+                _evict_oldest(session, request)
             _record_login(session, request)
+    except ProofWithdrawn:
+        refuse_login("invalid_credentials", request, user_id=user.pk)
     except DatabaseError:
         if get_user_model().objects.filter(pk=user.pk).exists():
             raise
@@ -194,17 +201,37 @@ def record_failed_login(
     record(Event.LOGIN_FAIL, request, user_id=user_id, reason=reason, **detail)
 
 
-def _evict_oldest(user: Any, request: HttpRequest) -> None:
-    """End all but the newest sessions, so that one more makes the allowed number."""
-    live = AuthSession.objects.live().filter(user=user).order_by("-created_at")
-    kept = live.values_list("pk", flat=True)[: policy.MAX_SESSIONS_PER_USER - 1]
-    oldest = AuthSession.objects.filter(user=user).exclude(pk__in=list(kept))
-    end_sessions(oldest, RevocationReason.EVICTED, request, user_id=user.pk)
+def _evict_oldest(session: AuthSession, request: HttpRequest) -> None:
+    """End all but the newest sessions, this one among them, so that the allowed number is left."""
+    lookup.locked_user(session.user_id)
+    others = AuthSession.objects.filter(user=session.user_id).exclude(pk=session.pk)
+    newest = others.live().order_by("-created_at").values_list("pk", flat=True)
+    oldest = others.exclude(pk__in=list(newest[: policy.MAX_SESSIONS_PER_USER - 1]))
+    end_sessions(oldest, RevocationReason.EVICTED, request, user_id=session.user_id)
 
 
 def auth_hashes(user: Any) -> list[str]:
     """Return the hashes that bind a session to the user's password, SECRET_KEY_FALLBACKS honoured."""
     return [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
+
+
+def lives(session_id: Any, user: Any) -> bool:
+    """Say whether a session is one of this user, whose row is locked, and lives."""
+    sessions = AuthSession.objects.live().filter(pk=session_id, user=user.pk)
+    return sessions.filter(auth_hash__in=auth_hashes(user)).exists()
+
+
+def lock_owner(session: Any) -> Any:
+    """Lock and return the user of a session that is to add or change a credential, if it lives still.
+
+    Call it within the transaction that does so, after whatever is slow: what ends the session, such
+    as a recovery of the account, takes turns with it, and has happened or ends what was added.
+    Raises AuthenticationFailed (401) with the code `session_revoked`.
+    """
+    user = lookup.locked_user(session.user_id)
+    if user is None or not lives(session.pk, user):
+        raise refusal("session_revoked")
+    return user
 
 
 def _death(session: AuthSession, now: datetime) -> str | None:
@@ -346,8 +373,13 @@ def end_by_token(token: str | bytes, request: HttpRequest, arrived_by: Delivery)
     return False
 
 
-def end_if_deactivated(instance: Any, **kwargs: Any) -> None:
-    """End a deactivated user's sessions for good, after every save: reactivation revives none (ASVS 7.4.2)."""
-    if not instance.is_active:
-        sessions = AuthSession.objects.filter(user=instance.pk)
-        end_sessions(sessions, RevocationReason.ADMIN, user_id=instance.pk)
+def end_of_deactivated(users: QuerySet[Any], user_id: Any = None, **kwargs: Any) -> None:
+    """End the sessions of deactivated users for good: reactivation revives none (ASVS 7.4.2)."""
+    sessions = AuthSession.objects.filter(user__in=users.values("pk"))
+    end_sessions(sessions, RevocationReason.ADMIN, user_id=user_id)
+
+
+def end_of_recovered(user: Any, request: HttpRequest | None, **kwargs: Any) -> None:
+    """End every session of an account that was taken back."""
+    reason = RevocationReason.REVOKED if request else RevocationReason.ADMIN
+    end_sessions(AuthSession.objects.filter(user=user.pk), reason, request, user_id=user.pk)

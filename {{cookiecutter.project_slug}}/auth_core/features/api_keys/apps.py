@@ -1,8 +1,6 @@
 """The Django application of the API keys."""
 
 from django.apps import AppConfig
-from django.conf import settings
-from django.db.models.signals import post_save
 
 
 class ApiKeysConfig(AppConfig):
@@ -11,10 +9,10 @@ class ApiKeysConfig(AppConfig):
     verbose_name = "API keys"
 
     def ready(self) -> None:
-        from auth_core.accounts.signals import account_recovered
+        from auth_core.accounts.signals import account_recovered, accounts_deactivated
 
         from . import checks, schema  # noqa: F401 - they register themselves
-        from .services import end_if_deactivated, end_of_recovered
+        from .services import end_of_deactivated, end_of_recovered
 
-        post_save.connect(end_if_deactivated, sender=settings.AUTH_USER_MODEL)
+        accounts_deactivated.connect(end_of_deactivated)
         account_recovered.connect(end_of_recovered)

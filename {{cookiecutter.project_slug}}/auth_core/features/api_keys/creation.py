@@ -10,11 +10,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ValidationError
 
-from auth_core.accounts.recovery import locked_user
 from auth_core.audit.log import record
 from auth_core.mail import outbox
 from auth_core.sessions.models import AuthSession
-from auth_core.sessions.services import auth_hashes, refusal
+from auth_core.sessions.services import lock_owner
 
 from . import keys
 from .models import ApiKey
@@ -33,11 +32,7 @@ def create(
     now, key_id = timezone.now(), uuid4()
     text, secret_hash = keys.make(key_id)
     with transaction.atomic():
-        # What recovers the account ends session and keys, and takes turns: no key slips through.
-        user = locked_user(session.user_id)
-        live = AuthSession.objects.live().filter(pk=session.pk)
-        if user is None or not live.filter(auth_hash__in=auth_hashes(user)).exists():
-            raise refusal("session_revoked")
+        user = lock_owner(session)
         if ApiKey.objects.live().filter(user=user).count() >= MAX_KEYS:
             reason = _("There are %d API keys already, and may be no more: revoke one first.")
             raise ValidationError({"non_field_errors": [reason % MAX_KEYS]}, code="too_many_keys")

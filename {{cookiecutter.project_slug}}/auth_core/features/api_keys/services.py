@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -81,13 +81,12 @@ def revoke(chosen: Any, reason: str, request: HttpRequest | None = None) -> int:
     return revoked
 
 
-def end_if_deactivated(instance: Any, **kwargs: Any) -> None:
-    """End a deactivated user's keys for good, after every save: reactivation revives none (ASVS 7.4.2)."""
-    if not instance.is_active:
-        revoke(ApiKey.objects.live().filter(user=instance.pk), "deactivated")
+def end_of_deactivated(users: QuerySet[Any], **kwargs: Any) -> None:
+    """End the keys of deactivated users for good: reactivation revives none (ASVS 7.4.2)."""
+    revoke(ApiKey.objects.live().filter(user__in=users.values("pk")), "deactivated")
 
 
-def end_of_recovered(user: Any, request: HttpRequest, **kwargs: Any) -> None:
+def end_of_recovered(user: Any, request: HttpRequest | None, **kwargs: Any) -> None:
     """End the keys of an account that its owner took back: a thief may have made one."""
     revoke(ApiKey.objects.live().filter(user=user.pk), "recovered", request)
 

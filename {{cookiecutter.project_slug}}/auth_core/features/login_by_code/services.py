@@ -12,7 +12,7 @@ from typing import Any
 from allauth.account import app_settings
 from allauth.account.adapter import get_adapter
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
@@ -21,11 +21,11 @@ from rest_framework.exceptions import ValidationError
 
 from auth_core.accounts import addresses
 from auth_core.accounts.backend import users_named
-from auth_core.accounts.recovery import locked_user
 from auth_core.audit.log import pseudonym, record
 from auth_core.digests import digest, normalized
 from auth_core.mail import outbox
 from auth_core.sessions.delivery import delivery
+from auth_core.sessions.lookup import locked_user
 from auth_core.sessions.services import record_failed_login
 from auth_core.throttling.counters import count, settle
 from auth_core.throttling.limits import allows, throttled, uses_of
@@ -132,6 +132,16 @@ def _take(row: LoginCode, code: str) -> Any | None:
         return None
     # Of those who race each other one deletes it, and none where another code was mailed since.
     return user if LoginCode.objects.filter(pk=row.pk, code=row.code).delete()[0] else None
+
+
+def end_of_recovered(user: Any, **kwargs: Any) -> None:
+    """End the codes of an account that was taken back; not their rows: who asked learns nothing."""
+    LoginCode.objects.filter(user=user.pk).update(code="")
+
+
+def end_of_deactivated(users: QuerySet[Any], **kwargs: Any) -> None:
+    """End the codes of deactivated users for good."""
+    LoginCode.objects.filter(user__in=users.values("pk")).update(code="")
 
 
 def invalid_code() -> ValidationError:

@@ -1,4 +1,4 @@
-"""Logins that wait for their second factor. The factors themselves are allauth's `Authenticator` rows."""
+"""Logins that wait for their second factor, and first factors. The factors themselves are allauth's rows."""
 
 from django.conf import settings
 from django.db import models
@@ -23,3 +23,13 @@ class PendingLogin(models.Model):
 
     def __str__(self) -> str:
         return self.digest[:8]
+
+
+class FirstFactor(models.Model):
+    """That a user got a factor when there was none: nothing older was asked for it, nor for what came after."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    added_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return str(self.pk)

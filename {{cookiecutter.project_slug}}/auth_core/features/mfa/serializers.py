@@ -68,6 +68,12 @@ class EnrolledAnswer(serializers.Serializer):
     recovery_codes = serializers.ListField(child=serializers.CharField())
 
 
+class UndoSerializer(serializers.Serializer):
+    """{"key"} from the mailed link."""
+
+    key = serializers.CharField()
+
+
 class CodeSerializer(serializers.Serializer):
     """{"code"}."""
 

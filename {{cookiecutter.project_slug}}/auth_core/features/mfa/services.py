@@ -20,31 +20,24 @@ from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 
 from auth_core.accounts import addresses
-from auth_core.accounts.recovery import locked_user
 from auth_core.audit.log import Event as KernelEvent
 from auth_core.audit.log import record
 from auth_core.digests import digest, normalized
 from auth_core.mail import outbox
 from auth_core.sessions import services as sessions
 from auth_core.sessions.delivery import delivery
+from auth_core.sessions.lookup import locked_user
 from auth_core.sessions.models import AuthSession, RevocationReason
 from auth_core.throttling.limits import network_of, throttled
 from auth_core.throttling.passwords import Attempt, failure
 
-from . import encryption, factors
-from .models import PendingLogin
+from . import disowning, encryption, factors
+from .events import Event
+from .models import FirstFactor, PendingLogin
 
 # What a code adds to how a session was begun (RFC 8176).
 SECOND = ("otp", "mfa")
 ENROLMENT_SECONDS = 600
-
-
-class Event(StrEnum):
-    LOGIN_PENDING = "authn_mfa_required"
-    RECOVERY_CODE_USED = "authn_mfa_recovery_code_used"
-    ENABLED = "user_mfa_enabled"
-    DISABLED = "user_mfa_disabled"
-    RECOVERY_CODES_RENEWED = "user_mfa_recovery_codes_renewed"
 
 
 class SecondFactorRequired(sessions.StepNeeded):
@@ -284,6 +277,15 @@ def invalid_login() -> ValidationError:
     return ValidationError({"ephemeral_token": [message]}, code="invalid_login")
 
 
+def end_logins(user: Any, **kwargs: Any) -> None:
+    """End the logins of a user that wait: what was proved for them may count no more."""
+    PendingLogin.objects.filter(user=user.pk).delete()
+
+
+def end_logins_of_deactivated(users: QuerySet[Any], **kwargs: Any) -> None:
+    PendingLogin.objects.filter(user__in=users.values("pk")).delete()
+
+
 def purge(now: datetime) -> int:
     """Delete logins that nobody finished."""
     return PendingLogin.objects.filter(expires_at__lt=now).delete()[0]
@@ -302,7 +304,7 @@ def enable_totp(request: Request, token: str, code: str) -> list[str]:
     """Enable a secret whose code the user has; return recovery codes. The other sessions end.
 
     Raises ValidationError with the code `mfa_enabled`, `email_not_verified`, `invalid_enrolment` or
-    `invalid_code`.
+    `invalid_code`; Throttled: wrong codes make wait, counted apart from those of logins.
     """
     user, session, http_request = request.user, request.auth, request._request
     refuse_enrolment(request)
@@ -313,16 +315,19 @@ def enable_totp(request: Request, token: str, code: str) -> list[str]:
     if session_id != str(session.pk):
         message = _("The enrolment has expired; begin it again.")
         raise ValidationError({"activation_token": [message]}, code="invalid_enrolment")
-    step = factors.matching_step(secret, normalized(code))
+    with throttled(http_request, user.pk):
+        trial = Attempt([failure("enrolment", str(user.pk))], [])
+    with trial:
+        step = factors.matching_step(secret, normalized(code))
+        if step is not None:
+            trial.succeed()
     if step is None:
         raise invalid_code()
     with transaction.atomic():
-        lock(request)
+        sessions.lock_owner(session)
         refuse_enrolment(request)
         factors.add_totp(user, secret, step)
-        codes = added(request, SECOND, Event.ENABLED)
-        outbox.notify(user, http_request, "mfa/email/totp_activated")
-    return codes
+        return added(request, SECOND, Event.ENABLED, "mfa/email/totp_activated")
 
 
 def refuse_enrolment(request: Request) -> None:
@@ -354,12 +359,17 @@ def demand_factor(request: Request) -> None:
         raise SecondFactorRequired(session)
 
 
-def added(request: Request, methods: Iterable[str], event: StrEnum) -> list[str]:
-    """Follow a factor that was added, and shown by these methods: the other sessions end.
+def added(request: Request, methods: Iterable[str], event: StrEnum, notice: str) -> list[str]:
+    """Follow a factor that was added, and shown by these methods: the other sessions end, a notice is mailed.
 
-    Return the recovery codes that come with the first factor, and are shown once.
+    That of the first factor has a link to take it back. Return the recovery codes that come with the
+    first factor, and are shown once.
     """
     user = request.user
+    if factors.factors_of(user.pk).count() == 1:
+        disowning.tell(user, request._request)
+    else:
+        outbox.notify(user, request._request, notice)
     has_codes = factors.recovery_codes_of(user.pk).exists()
     codes = [] if has_codes else factors.renew_recovery_codes(user)
     count_factor(request.auth, methods)
@@ -379,14 +389,6 @@ def remove(request: Request, chosen: QuerySet[Authenticator], event: StrEnum) ->
     _change(request, event)
 
 
-def lock(request: Request) -> None:
-    """Lock the user's row; refuse (401) a session that was ended while this waited, as by a password reset."""
-    user, session = locked_user(request.user.pk), cast(AuthSession, request.auth)
-    bound = sessions.auth_hashes(user) if user else []
-    if not AuthSession.objects.live().filter(pk=session.pk, auth_hash__in=bound).exists():
-        raise sessions.refusal("session_revoked")
-
-
 def count_factor(session: Any, methods: Iterable[str]) -> None:
     """Say of a session that its user has shown a second factor besides, by these methods."""
     amr = list(dict.fromkeys([*session.amr, *methods]))
@@ -403,7 +405,7 @@ def _change(request: Request, event: StrEnum) -> None:
     """Record a change of the user's factors, and end what began before it but this session."""
     user, session, http_request = request.user, request.auth, request._request
     record(event, http_request, user_id=user.pk, session_id=session.pk)
-    PendingLogin.objects.filter(user=user.pk).delete()
+    end_logins(user)
     sessions.end_sessions(
         AuthSession.objects.filter(user=user.pk).exclude(pk=session.pk),
         RevocationReason.REVOKED,
@@ -416,7 +418,7 @@ def _change(request: Request, event: StrEnum) -> None:
 def disable_totp(request: Request) -> None:
     """Remove the app, with the last factor the recovery codes; the other sessions end."""
     with transaction.atomic():
-        lock(request)
+        sessions.lock_owner(request.auth)
         apps = factors.factors_of(request.user.pk).filter(type=Authenticator.Type.TOTP)
         remove(request, apps, Event.DISABLED)
         outbox.notify(request.user, request._request, "mfa/email/totp_deactivated")
@@ -429,7 +431,7 @@ def renew_recovery_codes(request: Request) -> list[str]:
     """
     user = request.user
     with transaction.atomic():
-        lock(request)
+        sessions.lock_owner(request.auth)
         if not factors.has_factor(user.pk):
             raise mfa_disabled()
         demand_factor(request)
@@ -453,7 +455,8 @@ def reset(user: Any, request: HttpRequest | None = None) -> bool:
     get_user_model().objects.select_for_update().get(pk=user.pk)
     if not Authenticator.objects.filter(user=user.pk).delete()[0]:
         return False
-    PendingLogin.objects.filter(user=user.pk).delete()
+    end_logins(user)
+    FirstFactor.objects.filter(user=user.pk).delete()
     record(Event.DISABLED, request, user_id=user.pk, reason="reset")
     every = AuthSession.objects.filter(user=user.pk)
     sessions.end_sessions(every, RevocationReason.ADMIN, request, user_id=user.pk)

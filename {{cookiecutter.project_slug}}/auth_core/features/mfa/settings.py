@@ -13,6 +13,8 @@ MFA_REQUIRED: Literal["optional", "staff", "all"] = "optional"
 # How long a login waits for its code, and how many tries it has.
 MFA_PENDING_SECONDS = 300
 MFA_PENDING_TRIES = 5
+# How long the link in the notice of a first factor removes it, and voids the password; 0: there is none.
+FACTOR_UNDO_HOURS = 72
 
 # Comma-separated keys of Fernet: the first encrypts, all decrypt.
 MFA_ENCRYPTION_KEYS = env.read_list("MFA_ENCRYPTION_KEYS")
@@ -29,7 +31,10 @@ SESSION_STEP_ANSWERS = ["auth_core.features.mfa.serializers.PendingLoginAnswer"]
 SESSION_RESTRICTIONS = ["auth_core.features.mfa.services.require_enrolment"]
 USER_RESTRICTIONS = ["auth_core.features.mfa.services.require_enrolled_user"]
 USER_EXPORTERS = ["auth_core.features.mfa.services.export"]
-PURGES = {"pending logins": "auth_core.features.mfa.services.purge"}
+PURGES = {
+    "pending logins": "auth_core.features.mfa.services.purge",
+    "first factors": "auth_core.features.mfa.disowning.purge",
+}
 
 # allauth's.
 MFA_ADAPTER = "auth_core.features.mfa.adapter.MFAAdapter"

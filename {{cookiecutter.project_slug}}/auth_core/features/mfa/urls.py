@@ -16,6 +16,7 @@ urlpatterns = [
     path(
         f"{AUTH}/mfa/totp/deactivate/", views.DeactivateView.as_view(), name="mfa_totp_deactivate"
     ),
+    path(f"{AUTH}/mfa/undo/", views.UndoView.as_view(), name="mfa_undo"),
     path(
         f"{AUTH}/mfa/recovery-codes/regenerate/",
         views.RenewRecoveryCodesView.as_view(),

@@ -19,7 +19,7 @@ from auth_core.http.schema import Detail, codes
 from auth_core.http.views import PublicEndpoint
 from auth_core.sessions.permissions import RecentlyAuthenticated
 
-from . import factors, services
+from . import disowning, factors, services
 from .serializers import (
     CodeSerializer,
     EnrolledAnswer,
@@ -28,6 +28,7 @@ from .serializers import (
     FullReauthenticateSerializer,
     RecoveryCodesAnswer,
     StatusAnswer,
+    UndoSerializer,
     VerifySerializer,
 )
 
@@ -91,6 +92,7 @@ class StatusView(GenericAPIView):
 
 
 @accounts.hide_passwords
+@non_atomic
 class ActivateView(GenericAPIView):
     """Set up an authenticator app, once the e-mail address is verified."""
 
@@ -165,6 +167,24 @@ class DeactivateView(GenericAPIView):
         services.demand_code(request, serializer.validated_data["code"])
         services.disable_totp(request)
         return Response({"detail": _("TOTP has been deactivated.")})
+
+
+class UndoView(PublicEndpoint, GenericAPIView):
+    """Remove a first factor that somebody else added, with the key mailed to an address of the account.
+
+    What was added since goes as well, the password is voided, every session ends; nobody is logged in.
+    400 with `invalid_key` for one that is wrong, used or too old.
+    """
+
+    serializer_class = UndoSerializer
+    rate_limit = "reset_password_from_key"
+
+    @extend_schema(operation_id="mfa_undo", responses={200: Detail, 400: codes("invalid_key")})
+    def post(self, request: Request) -> Response:
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        disowning.undo(serializer.validated_data["key"], request._request)
+        return Response({"detail": _("It was removed. Set a new password now.")})
 
 
 class RenewRecoveryCodesView(GenericAPIView):

@@ -14,12 +14,12 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from auth_core.accounts.recovery import locked_user
 from auth_core.audit.log import Event as KernelEvent
 from auth_core.audit.log import record
 from auth_core.features.mfa import services as mfa
 from auth_core.mail import outbox
 from auth_core.sessions import services as sessions
+from auth_core.sessions.lookup import locked_user
 from auth_core.sessions.models import AuthSession
 
 from . import ceremonies, webauthn
@@ -78,7 +78,7 @@ def register(
         raise invalid_passkey() from error
     try:
         with transaction.atomic():
-            mfa.lock(request)
+            sessions.lock_owner(request.auth)
             _refuse_registration(request)
             authenticator = Authenticator.objects.create(
                 user=request.user,
@@ -90,8 +90,7 @@ def register(
                 digest=webauthn.digest_of(credential),
                 sign_count=sign_count,
             )
-            codes = mfa.added(request, METHODS, Event.ADDED)
-            outbox.notify(request.user, request._request, "account/email/passkey_added")
+            codes = mfa.added(request, METHODS, Event.ADDED, "account/email/passkey_added")
     except IntegrityError as error:
         raise invalid_passkey() from error  # registered already, whoever's it is
     return passkey, codes
@@ -128,7 +127,7 @@ def remove(request: Request, passkey: Passkey) -> None:
     """
     mfa.demand_factor(request)
     with transaction.atomic():
-        mfa.lock(request)
+        sessions.lock_owner(request.auth)
         chosen = Authenticator.objects.filter(pk=passkey.authenticator.pk)
         if not chosen.exists():
             raise Http404
@@ -267,7 +266,7 @@ def reauthenticate(request: Request, flow_token: str, credential: Credential) ->
     user, session, http_request = request.user, request.auth, request._request
     challenge = ceremonies.take(Purpose.REAUTHENTICATE, flow_token, _session(request))
     with transaction.atomic():
-        mfa.lock(request)
+        sessions.lock_owner(request.auth)
         passkey = _chosen(passkeys_of(user.pk), credential)
         is_good = passkey is not None and _use(passkey, credential, challenge, http_request)
         if is_good:

@@ -11,6 +11,7 @@ from typing import Any
 
 import jwt
 import requests
+from allauth.socialaccount import app_settings
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter, get_adapter
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialLogin
 from allauth.socialaccount.providers.github.views import GitHubOAuth2Adapter
@@ -25,6 +26,7 @@ from rest_framework.exceptions import NotFound, ValidationError
 
 from auth_core import policy
 from auth_core.accounts.adapter import frontend_link
+from auth_core.digests import digest
 from auth_core.http.errors import Unavailable
 
 from . import flows
@@ -50,6 +52,20 @@ ALGORITHMS = [
 CLAIMS = ("sub", "email", "preferred_username", "name", "given_name", "family_name")
 # allauth reads answers without a look at their form, so these come of a provider that is out of order.
 MALFORMED = (AttributeError, ImproperlyConfigured, KeyError, TypeError, ValueError)
+
+
+# The longest `sub` there may be (OpenID Connect Core, 2); allauth has room for less.
+SUB_LENGTH = 255
+HASHED = "sha256:"
+
+
+def uid_of(sub: str) -> str:
+    """Return what an identity is stored by: its `sub`, or where that is too long for allauth a hash of it.
+
+    Nobody's `sub` is another's hash: what looks like one is hashed, too.
+    """
+    is_stored = len(sub) <= app_settings.UID_MAX_LENGTH and not sub.startswith(HASHED)
+    return sub if is_stored else f"{HASHED}{digest(sub)}"
 
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):
@@ -126,6 +142,7 @@ class OpenIDConnectAdapter(_Flow, OpenIDConnectOAuth2Adapter):
         known = {name: claims[name] for name in CLAIMS if isinstance(claims.get(name), str)}
         if b"\\u0000" in json.dumps(known, ensure_ascii=False).encode():
             raise ValueError("no database stores NUL, nor half a surrogate pair")
+        known["sub"] = uid_of(claims["sub"])
         # Some say "false", which is true.
         said = claims.get("email_verified")
         known["email_verified"] = said is True or said == "true"
@@ -151,6 +168,8 @@ class OpenIDConnectAdapter(_Flow, OpenIDConnectOAuth2Adapter):
             )
         except jwt.PyJWTError as error:
             raise _invalid("invalid_id_token") from error
+        if len(claims["sub"]) > SUB_LENGTH:
+            raise _invalid("invalid_id_token")
         audience = claims["aud"]
         alone = audience in (app.client_id, [app.client_id])
         is_ours = claims.get("azp", app.client_id if alone else None) == app.client_id

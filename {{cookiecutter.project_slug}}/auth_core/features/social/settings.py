@@ -54,6 +54,7 @@ SOCIALACCOUNT_PROVIDERS = {
     "openid_connect": {"APPS": [_app(_name) for _name in _names if _name != "github"]},
     "github": {"APPS": [_app(_name) for _name in _names if _name == "github"]},
 }
+SESSION_GATES = ["auth_core.features.social.services.require_link"]
 SOCIALACCOUNT_ADAPTER = "auth_core.features.social.providers.SocialAccountAdapter"
 SOCIALACCOUNT_QUERY_EMAIL = True
 SOCIALACCOUNT_STORE_TOKENS = False

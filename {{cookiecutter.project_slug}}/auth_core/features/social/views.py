@@ -16,6 +16,7 @@ from auth_core.accounts.views import LOGIN_CODES, LoginOrStep, hide_passwords, l
 from auth_core.http.errors import all_codes
 from auth_core.http.schema import codes
 from auth_core.http.views import PublicEndpoint, RateLimited
+from auth_core.sessions.delivery import delivery
 from auth_core.sessions.permissions import RecentlyAuthenticated
 from auth_core.sessions.services import record_failed_login
 
@@ -155,14 +156,19 @@ class LinkView(AtProvider):
     )
     def post(self, request: Request) -> Response:
         login = self.exchange(self.brought_back(request), request)
-        account = services.link(request.user, login, self.provider, request._request)
+        account = services.link(request.auth, login, self.provider, request._request)
         return Response(SocialAccountSerializer(account).data)
 
     @extend_schema(responses={204: None, 400: codes("last_login_method")})
     def delete(self, request: Request) -> Response:
-        """Unlink the provider: 400 with the code `last_login_method` where nothing is left to log in with."""
-        services.unlink(request.user, self.provider, request._request)
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        """Unlink the provider: 400 with the code `last_login_method` where nothing is left to log in with.
+
+        Every session that began at a provider ends, this one, too.
+        """
+        session: Any = request.auth
+        services.unlink(session, self.provider, request._request)
+        answer = Response(status=status.HTTP_204_NO_CONTENT)
+        return delivery().clear(request, answer) if "fed" in session.amr else answer
 
 
 @extend_schema_view(get=extend_schema(operation_id="social_account_list"))

@@ -6,17 +6,17 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import transaction
 
-from auth_core.accounts.recovery import locked_user, send_reset_mail
+from auth_core.accounts.recovery import send_reset_mail
+from auth_core.accounts.signals import account_recovered
 from auth_core.audit.log import Event, record
 from auth_core.mail import outbox
+from auth_core.sessions.lookup import locked_user
 from auth_core.sessions.management.commands.endsessions import user_named
-from auth_core.sessions.models import AuthSession, RevocationReason
-from auth_core.sessions.services import end_sessions
 
 
 class Command(BaseCommand):
     help = """Void the password of one user (by user name, e-mail address or id) or, with --all, of everybody who has one: it
-logs in no more, the sessions end, and the mailed link sets a new one. Whoever has no address to mail to keeps it, and is named."""
+logs in no more, sessions, API keys and links to providers end, and the mailed link sets a new one. Whoever has no address to mail to keeps it, and is named."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         who = parser.add_mutually_exclusive_group(required=True)
@@ -43,7 +43,7 @@ def void_password(pk: Any) -> bool:
         return False
     user.set_unusable_password()
     user.save(update_fields=["password"])
-    end_sessions(AuthSession.objects.filter(user=pk), RevocationReason.ADMIN, user_id=pk)
     record(Event.PASSWORD_RESET_REQUESTED, user_id=pk, reason="admin")
+    account_recovered.send(sender=type(user), request=None, user=user, email=None, since=None)
     outbox.defer(send_reset_mail, email=user.email)
     return True

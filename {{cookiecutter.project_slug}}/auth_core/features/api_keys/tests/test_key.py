@@ -587,6 +587,39 @@ def test_a_deactivated_users_keys_are_dead_for_good(account: Account, key: str) 
     assert (event.user_id, event.detail["reason"]) == (user.pk, "deactivated")
 
 
+def bulk_update(user: Any, is_active: bool) -> None:
+    user.is_active = is_active
+    get_user_model()._default_manager.bulk_update([user], ["is_active"])
+
+
+def update(user: Any, is_active: bool) -> None:
+    get_user_model()._default_manager.filter(pk=user.pk).update(is_active=is_active)
+
+
+@pytest.mark.parametrize("write", [update, bulk_update])
+def test_no_write_of_many_revives_a_key(
+    write: Any, account: Account, other_account: Account, session: Api, key: str
+) -> None:
+    """KEY-07: deactivated and back, with the sessions; nobody else's ends."""
+    other = made(other_account.log_in())["key"]
+    write(account.user, is_active=False)
+    assert refusal(key) == (401, "key_revoked")
+    write(account.user, is_active=True)
+    assert refusal(key) == (401, "key_revoked")
+    assert not session.is_alive
+    assert opens(other)
+    (event,) = events("authn_key_revoked")
+    assert (event.user_id, event.detail["reason"]) == (account.user.pk, "deactivated")
+
+
+def test_a_password_changed_past_the_project_ends_no_key(account: Account, key: str) -> None:
+    """REV-23: scripts go on; `resetpasswords` ends them, as a recovery does."""
+    get_user_model()._base_manager.filter(pk=account.user.pk).update(password="x")
+    assert opens(key)
+    call_command("resetpasswords", user=str(account.user.pk), stdout=io.StringIO())
+    assert refusal(key) == (401, "key_revoked")
+
+
 def test_a_deleted_users_keys_are_gone(session: Api, key: str) -> None:
     """KEY-04: with their rows."""
     assert session.delete("rest_user_details").status == 204

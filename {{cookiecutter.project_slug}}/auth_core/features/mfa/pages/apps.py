@@ -14,3 +14,4 @@ class MFAPagesConfig(Extension, AppConfig):
         "account": "pages/mfa_account.html",
         "reauthenticate": "pages/mfa_reauthenticate.html",
     }
+    pages = {"undo-factor": "pages/undo_factor.html"}

@@ -18,13 +18,13 @@ from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 
 from auth_core import env, policy
-from auth_core.accounts.recovery import locked_user
 from auth_core.audit.models import AuditEvent
 from auth_core.contract.marks import real_transactions
 from auth_core.contract.test_ref import outcome
-from auth_core.features.mfa import services
 from auth_core.features.mfa import settings as mfa_settings
 from auth_core.features.mfa.encryption import DecryptionError, decrypt, encrypt, key_id
+from auth_core.sessions import lookup
+from auth_core.sessions.lookup import locked_user
 from auth_core.sessions.models import AuthSession, RevocationReason
 from auth_core.testing import Account, Api, at_once
 
@@ -170,7 +170,7 @@ def test_a_session_that_has_ended_changes_no_factor(
         return locked_user(pk)
 
     with monkeypatch.context() as patch:
-        patch.setattr(services, "locked_user", overtaken)
+        patch.setattr(lookup, "locked_user", overtaken)
         answer = client.post("mfa_totp_activate", body)
     assert outcome(answer) == (401, "session_revoked")
     assert not Authenticator.objects.exists()
@@ -287,7 +287,7 @@ def renewing(enrolled: Enrolled, clock: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "event", "words"),
     [
-        (enabling, "user_mfa_enabled", "activated"),
+        (enabling, "user_mfa_enabled", "has a second factor now"),
         (disabling, "user_mfa_disabled", "deactivated"),
         (renewing, "user_mfa_recovery_codes_renewed", "recovery codes has been generated"),
     ],

@@ -25,6 +25,8 @@ from auth_core.features.mfa.tests.testing import verify as verify_code
 from auth_core.features.passkeys.ceremonies import purge
 from auth_core.features.passkeys.models import Ceremony, Passkey
 from auth_core.features.passkeys.webauthn import digest_of
+from auth_core.sessions import lookup
+from auth_core.sessions.lookup import locked_user
 from auth_core.sessions.models import AuthSession, RevocationReason
 from auth_core.testing import Account, Api, at_once, claims_of
 
@@ -227,9 +229,6 @@ def test_a_session_that_has_ended_adds_no_passkey(
     end: str, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MFA-12: also when it ends at this moment, or a thief could come back by it."""
-    from auth_core.accounts.recovery import locked_user
-    from auth_core.features.mfa import services
-
     client = account.log_in()
 
     def overtaken(pk: Any) -> Any:
@@ -240,7 +239,7 @@ def test_a_session_that_has_ended_adds_no_passkey(
         return locked_user(pk)
 
     with monkeypatch.context() as patch:
-        patch.setattr(services, "locked_user", overtaken)
+        patch.setattr(lookup, "locked_user", overtaken)
         answer = register(client, Device())
     assert outcome(answer) == (401, "session_revoked")
     assert not Authenticator.objects.exists()

@@ -1,9 +1,11 @@
 """MFA-12: no path leads round a passkey, nor round the new password of a recovered account; where passkeys are used."""
 
 import importlib
+import io
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.urls import URLPattern, URLResolver, path
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
@@ -153,6 +155,29 @@ def test_after_a_recovery_a_passkey_needs_the_new_password(
     assert waiting["factors"] == ["webauthn"]
     assert verify(waiting["ephemeral_token"], holder.device).status == 200
     assert holder.log_in().is_alive
+
+
+def test_a_first_passkey_that_was_not_the_owners_is_taken_back(
+    account: Account, mailbox: list[Any], clock: Any
+) -> None:
+    """MFA-15: with the passkeys that were added behind it, whose notices have no link."""
+    client, devices = account.log_in(), [Device(), Device()]
+    for device in devices:
+        assert register(client, device).status == 201
+    notices = [mail for mail in mailbox if "#" in mail.body]
+    assert [mail.to for mail in notices] == [[account.user.email]]
+    assert Api().post("mfa_undo", link_secrets(notices[0])).status == 200
+    assert not Passkey.objects.exists()
+    assert not client.is_alive
+    for device in devices:
+        assert outcome(log_in(device)) == (400, "invalid_passkey")
+    assert outcome(Api().post("rest_login", account.credentials)) == (400, "invalid_credentials")
+
+
+def test_an_operators_help_asks_for_the_new_password(holder: Holder) -> None:
+    """MFA-12: `resetpasswords` is a recovery, too: no thief's passkey logs in before the owner is back."""
+    call_command("resetpasswords", user=str(holder.user.pk), stdout=io.StringIO())
+    assert outcome(log_in(holder.device)) == (400, "password_required")
 
 
 # --- Where passkeys are used ---------------------------------------------------------------

@@ -10,7 +10,7 @@ from auth_core.features.mfa.tests.testing import PERIOD, Enrolled, enrolled, ver
 from auth_core.sessions.models import AuthSession
 from auth_core.testing import Api, claims_of
 
-from .conftest import Login
+from .conftest import NAME, Login
 from .testing import Provider
 
 __all__ = ["enrolled"]
@@ -69,3 +69,18 @@ def test_an_address_that_both_verified_links_and_still_needs_the_code(
     answer = finish("ada")
     assert {*answer.body} == {"mfa_required", "ephemeral_token", "factors"}
     assert not AuthSession.objects.exists()
+
+
+@pytest.mark.parametrize("other", [True, False])
+def test_a_login_that_waits_ends_with_its_link(
+    linked: Enrolled, provider: Provider, finish: Login, clock: Any, other: bool
+) -> None:
+    """SOC-12, SOC-13: its code is not asked for any more, whatever else is linked."""
+    if other:
+        SocialAccount.objects.create(user=linked.user, provider="https://another.example", uid="1")
+    client = linked.log_in(clock)
+    pending = finish("ada").body["ephemeral_token"]
+    assert client.delete(f"social_{NAME}_link").status == 204
+    clock.shift(PERIOD)
+    assert outcome(verify(pending, linked.app.code())) == (400, "invalid_login")
+    assert client.is_alive

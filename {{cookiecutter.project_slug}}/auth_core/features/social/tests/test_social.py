@@ -1,5 +1,6 @@
 """SOC: logins at other providers, and the links between accounts, against a real provider on loopback."""
 
+import io
 import json
 import secrets
 import socket
@@ -18,6 +19,7 @@ from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.conf import settings as django_settings
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.core.management import call_command
 from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
@@ -25,13 +27,14 @@ from werkzeug.wrappers import Response
 
 from auth_core import policy
 from auth_core.accounts.adapter import frontend_link
+from auth_core.accounts.views import log_in
 from auth_core.audit.models import AuditEvent
 from auth_core.contract.marks import admin_is_here, real_transactions
 from auth_core.contract.processes import PRODUCTION, run
 from auth_core.contract.test_az import Captcha
-from auth_core.features.social import flows, providers
+from auth_core.features.social import flows, providers, views
 from auth_core.features.social import settings as fragment
-from auth_core.features.social.models import Flow
+from auth_core.features.social.models import Flow, Unlinked
 from auth_core.sessions.models import AuthSession
 from auth_core.testing import (
     OTHER_PASSWORD,
@@ -756,10 +759,29 @@ def test_a_provider_without_credentials_is_not_there(
 def test_what_no_database_stores_is_refused(
     provider: Provider, finish: Login, linked: Account, claim: str
 ) -> None:
-    """SOC-09: NUL, or an id longer than any: 503, and nothing is stored."""
-    for value in ["a\0b", *(["x" * 192] if claim == "sub" else [])]:
-        provider.wrong.claims = {claim: value}
-        is_refused(finish(), 503, "provider_unavailable")
+    """SOC-09: NUL: 503, and nothing is stored."""
+    provider.wrong.claims = {claim: "a\0b"}
+    is_refused(finish(), 503, "provider_unavailable")
+
+
+def test_an_id_may_be_as_long_as_the_standard_has_it(
+    account: Account, provider: Provider, finish: Login, api: Api
+) -> None:
+    """SOC-14: 255 characters, each of which counts; a longer one is no valid id_token."""
+    client = account.log_in()
+    provider.has_user("ada", email="ada@elsewhere.example", email_verified=False)
+    provider.wrong.claims = {"sub": "x" * 255}
+    assert finish(client=client, step="link").status == 200
+    answer = finish()
+    assert (answer.status, answer.body["user"]["pk"]) == (200, str(account.user.pk))
+    (uid,) = SocialAccount.objects.values_list("uid", flat=True)
+    for other in ("x" * 254 + "y", "x" * 191, uid):
+        provider.wrong.claims = {"sub": other}
+        answer = finish()
+        assert answer.status != 200 or answer.body["user"]["pk"] != str(account.user.pk)
+    AuthSession.objects.all().delete()
+    provider.wrong.claims = {"sub": "x" * 256}
+    is_refused(finish(), 400, "invalid_id_token")
 
 
 @open_only
@@ -837,9 +859,136 @@ def test_the_last_way_in_cannot_be_removed(
     assert (answer.status, answer.code) == (400, "last_login_method")
     SocialAccount.objects.create(user=linked.user, provider="https://another.example", uid="1")
     assert client.delete(f"social_{NAME}_link").status == 204
-    assert [it["provider"] for it in client.get("social_account_list").body] == [
-        "https://another.example"
-    ]
+    assert [it.provider for it in SocialAccount.objects.all()] == ["https://another.example"]
+
+
+def is_not_in(account: Account, answer: Answer) -> bool:
+    """The identity is somebody new, or nobody."""
+    return answer.status != 200 or answer.body["user"]["pk"] != str(account.user.pk)
+
+
+def test_what_was_unlinked_stays_so(
+    account: Account, provider: Provider, finish: Login, api: Api
+) -> None:
+    """SOC-13: whoever has the same verified address there logs in and links, as with any foreign account.
+
+    The sessions that it began have ended, also the one that unlinked it.
+    """
+    provider.has_user("ada", email=account.user.email, email_verified=True)
+    client, by_provider, unlinking = (
+        account.log_in(),
+        *map(api.with_tokens_of, (finish(), finish())),
+    )
+    assert unlinking.delete(f"social_{NAME}_link").status == 204
+    assert [it.is_alive for it in (client, by_provider, unlinking)] == [True, False, False]
+    exported = client.get("user_export").body["other"]
+    assert exported["social_accounts"] == []
+    assert exported["unlinked_social_accounts"] == [{"provider": provider.issuer, "uid": "ada"}]
+    for _ in range(2):
+        answer = finish()
+        assert (answer.status, answer.code) == (409, "account_exists")
+    assert not SocialAccount.objects.exists()
+    assert finish(client=client, step="link").status == 200
+    assert finish().body["user"]["pk"] == str(account.user.pk)
+
+
+@admin_is_here
+def test_what_an_administrator_unlinked_stays_so(
+    account: Account, make_account: Any, provider: Provider, finish: Login, api: Api
+) -> None:
+    """SOC-13: by one row and by the action for several."""
+    provider.has_user("ada", email=account.user.email, email_verified=True)
+    browser = Client()
+    browser.force_login(make_account(is_staff=True, is_superuser=True).user)
+    for by in ("row", "action"):
+        Unlinked.objects.all().delete()
+        client = api.with_tokens_of(finish())
+        pk = SocialAccount.objects.get().pk
+        if by == "row":
+            url = reverse("admin:socialaccount_socialaccount_delete", args=[pk])
+            sent: dict[str, Any] = {"post": "yes"}
+        else:
+            url = reverse("admin:socialaccount_socialaccount_changelist")
+            sent = {"action": "delete_selected", "_selected_action": [pk], "post": "yes"}
+        assert browser.post(url, sent).status_code == 302
+        assert not client.is_alive
+        answer = finish()
+        assert (answer.status, answer.code) == (409, "account_exists")
+
+
+def by_a_reset(account: Account, client: Api, mailbox: list[Any]) -> None:
+    Api().post("rest_password_reset", {"email": account.user.email})
+    new = {"new_password1": OTHER_PASSWORD, "new_password2": OTHER_PASSWORD}
+    body = {**link_secrets(mailbox[-1]), **new}
+    assert Api().post("rest_password_reset_confirm", body).status == 200
+
+
+def by_an_undoing(account: Account, client: Api, mailbox: list[Any]) -> None:
+    """Take back a change of address that was made before."""
+    assert Api().post("email_change_undo", link_secrets(mailbox[-1])).status == 200
+
+
+def by_an_operator(account: Account, client: Api, mailbox: list[Any]) -> None:
+    call_command("resetpasswords", user=str(account.user.pk), stdout=io.StringIO())
+
+
+def by_logging_out(account: Account, client: Api, mailbox: list[Any]) -> None:
+    assert client.post("logout_all").status == 200
+
+
+def by_deactivating(account: Account, client: Api, mailbox: list[Any]) -> None:
+    USERS.filter(pk=account.user.pk).update(is_active=False)
+
+
+ENDS = [by_a_reset, by_an_undoing, by_an_operator, by_logging_out, by_deactivating]
+
+
+@real_transactions
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
+def test_a_link_in_flight_ends_with_its_session(
+    account: Account, provider: Provider, begin: Login, finish: Login, mailbox: list[Any], end: Any
+) -> None:
+    """SOC-12: what the provider grants after that links nothing, and logs nobody in."""
+    client = account.log_in()
+    if end is by_an_undoing:
+        assert client.post("email_change", {"email": "thief@example.com"}).status == 200
+        assert Api().post("email_change_confirm", link_secrets(mailbox[-1])).status == 200
+    provider.has_user("eve", email="eve@example.com", email_verified=True)
+    begun = begin(client, "link")
+    granted = provider.grant(begun.body["authorization_url"], "eve")
+    body = {"flow_token": begun.body["flow_token"], **granted}
+    provider.wrong.until = threading.Event()
+    provider.seen.clear()
+
+    def meanwhile() -> None:
+        until = time.monotonic() + 5
+        while "/jwks" not in [path for path, _ in provider.seen] and time.monotonic() < until:
+            time.sleep(0.01)
+        end(account, client, mailbox)
+        assert provider.wrong.until
+        provider.wrong.until.set()
+
+    answer, _ = at_once(lambda: client.post(f"social_{NAME}_link", body), meanwhile)
+    assert (answer.status, answer.code) == (401, "session_revoked")
+    assert not SocialAccount.objects.exists()
+    assert is_not_in(account, finish("eve"))
+
+
+def test_a_login_in_flight_ends_with_its_link(
+    linked: Account, finish: Login, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SOC-12: unlinked after the identity was recognised, and before the session begins."""
+    client = linked.log_in()
+
+    def after_unlinking(*args: Any, **kwargs: Any) -> Any:
+        assert client.delete(f"social_{NAME}_link").status == 204
+        return log_in(*args, **kwargs)
+
+    monkeypatch.setattr(views, "log_in", after_unlinking)
+    answer = finish()
+    assert (answer.status, answer.code) == (400, "invalid_credentials")
+    assert AuthSession.objects.count() == 1
+    assert events("authn_login_fail") == ["authn_login_fail"]
 
 
 def test_somebody_elses_account_is_neither_seen_nor_unlinked_nor_linked(
@@ -885,13 +1034,12 @@ def test_of_two_users_who_link_the_same_one_does(
 def test_a_recovery_by_mail_ends_what_a_thief_linked(
     linked: Account, provider: Provider, finish: Login, mailbox: list[Any]
 ) -> None:
-    """SOC-10: all is unlinked; what has the owner's verified address links itself again."""
-    Api().post("rest_password_reset", {"email": linked.user.email})
-    new = {"new_password1": OTHER_PASSWORD, "new_password2": OTHER_PASSWORD}
-    body = {**link_secrets(mailbox[-1]), **new}
-    assert Api().post("rest_password_reset_confirm", body).status == 200
+    """SOC-10, SOC-13: all is unlinked, and stays so; another one of the owner's address links itself."""
+    by_a_reset(linked, Api(), mailbox)
     assert not SocialAccount.objects.exists()
     assert "user_social_unlinked" in events()
+    provider.has_user("ada", email=linked.user.email, email_verified=True)
+    assert finish("ada").code == "account_exists"
     provider.has_user("owner", email=linked.user.email, email_verified=True)
     assert finish("owner").body["user"]["pk"] == str(linked.user.pk)
 

@@ -46,6 +46,8 @@ class Misbehaviour:
     # Path -> what it answers instead.
     answers: dict[str, Response] = field(default_factory=dict)
     seconds: float = 0
+    # What the provider waits for before it shows its keys, for some seconds at most.
+    until: threading.Event | None = None
 
 
 class Provider:
@@ -65,6 +67,8 @@ class Provider:
         environ["wsgi.input"] = BytesIO(body)
         self.seen.append((request.path, {**request.args.to_dict(), **form}))
         time.sleep(self.wrong.seconds)
+        if self.wrong.until is not None and request.path == "/jwks":
+            self.wrong.until.wait(5)
         return self.respond(request, form, environ)(environ, start_response)
 
     def respond(self, request: Request, form: dict[str, str], environ: Any) -> Response:
