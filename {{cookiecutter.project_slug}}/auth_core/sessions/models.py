@@ -24,6 +24,8 @@ class Delivery(models.TextChoices):
 
     HEADER = "header", _("header")
     COOKIE = "cookie", _("cookie")
+    # Has no tokens: Django's session cookie stands for it, in the admin and on pages of the team.
+    DJANGO = "django", _("Django's session cookie")
 
 
 class AuthSessionQuerySet(models.QuerySet["AuthSession"]):
