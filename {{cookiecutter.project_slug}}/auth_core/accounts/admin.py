@@ -2,8 +2,10 @@
 
 from typing import Any
 
-import allauth.account.admin  # noqa: F401 - it registers what is replaced here
+import allauth.account.admin  # it registers what is replaced here
+import allauth.socialaccount.admin  # noqa: F401 - and this, too
 from allauth.account.models import EmailAddress, EmailConfirmation
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin, messages
 from django.contrib.admin.templatetags.admin_urls import admin_urlname
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -83,7 +85,7 @@ class AccountAdmin(DjangoUserAdmin):
         """
         user = self.get_object(request, id)
         if user is None or not user.email:
-            before = user and user.password
+            before = user.password if user else ""
             response = super().user_change_password(request, id, form_url)
             self._follow_password(request, user, before)
             return response
@@ -122,8 +124,10 @@ class EmailAddressAdmin(ViewOnlyAdmin):
     search_fields = ("email", "user__username")
 
 
-admin.site.unregister(
-    [it for it in (EmailConfirmation, EmailAddress, Group) if it in admin.site._registry]
-)
+# Of allauth's and Django's, what is not replaced is left out: rows of identities at providers, whose
+# secrets have their place in the environment.
+for model in (EmailAddress, EmailConfirmation, Group, SocialAccount, SocialApp, SocialToken):
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)
 admin.site.register(Group, GroupAdmin)
 admin.site.register(EmailAddress, EmailAddressAdmin)

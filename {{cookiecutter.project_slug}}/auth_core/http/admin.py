@@ -76,11 +76,11 @@ class AdminSite(admin.AdminSite):
         messages = [Message(constants.ERROR, why)]
         return super().login(request, {**(extra_context or {}), "messages": messages})
 
-    def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Lead to the frontend: what checks or sets the own password is there alone (ASVS 6.3.1, 7.5.1)."""
         return redirect(frontend_link("forgot-password"))
 
-    def password_change_done(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def password_change_done(self, request: HttpRequest, extra_context: Any = None) -> Any:
         raise Http404
 
 

@@ -22,7 +22,7 @@ from rest_framework.exceptions import APIException
 from auth_core.http.paths import is_in_admin
 
 from . import services
-from .models import AuthSession, Delivery, RevocationReason
+from .models import DJANGO, AuthSession, RevocationReason
 
 # Where Django's session names the AuthSession.
 KEY = "_auth_session_id"
@@ -57,7 +57,7 @@ def begin(
                 user,
                 request,
                 amr,
-                Delivery.DJANGO,
+                DJANGO,
                 idle=idle_lifetime(),
                 absolute=timedelta(seconds=settings.SESSION_COOKIE_AGE),
             )
@@ -70,8 +70,9 @@ def begin(
 
 def end(request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
     """End the AuthSession of who logs out by Django's `logout` (a receiver of its signal)."""
-    pk = request.session.get(KEY) if user is not None and hasattr(request, "session") else None
-    if pk is not None:
+    session: Any = getattr(request, "session", None)
+    pk = session.get(KEY) if session is not None else None
+    if user is not None and pk is not None:
         sessions = AuthSession.objects.filter(pk=pk, user=user.pk)
         services.end_sessions(
             sessions,
@@ -102,7 +103,7 @@ def user_of(request: HttpRequest) -> Any:
     if user_id is None:
         return AnonymousUser()
     found = AuthSession.objects.select_related("user").filter(
-        pk=session.get(KEY), user=user_id, delivery=Delivery.DJANGO
+        pk=session.get(KEY), user=user_id, delivery=DJANGO
     )
     begun = found.first()
     if begun is None or not services.lives(begun):
@@ -130,5 +131,5 @@ class LivingSessionMiddleware:
             await sync_to_async(bool)(user)
             return request.user
 
-        request.auser = auser  # type: ignore[method-assign]
+        request.auser = auser
         return self.get_response(request)

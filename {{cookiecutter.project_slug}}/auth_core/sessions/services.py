@@ -140,7 +140,7 @@ def begin(
     user: Any,
     request: HttpRequest,
     amr: Iterable[str],
-    delivered: Delivery,
+    delivered: str,
     *,
     idle: timedelta = IDLE_LIFETIME,
     absolute: timedelta = ABSOLUTE_LIFETIME,
@@ -273,8 +273,8 @@ def restrict(session: AuthSession, request: Request) -> None:
         import_string(restriction)(session, request)
 
 
-def restrict_user(user: Any, request: Request) -> None:
-    """Refuse a request by another credential than a session with what USER_RESTRICTIONS raise."""
+def restrict_user(user: Any, request: HttpRequest | Request) -> None:
+    """Refuse a request by another credential than tokens with what USER_RESTRICTIONS raise."""
     for restriction in settings.USER_RESTRICTIONS:
         import_string(restriction)(user, request)
 

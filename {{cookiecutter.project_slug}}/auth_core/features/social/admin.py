@@ -3,12 +3,10 @@
 Clients' secrets have their place in the environment, and providers' tokens nowhere: neither is shown.
 """
 
-from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
+from allauth.socialaccount.models import SocialAccount
 from django.contrib import admin
 
 from auth_core.http.admin import ViewOnlyAdmin
-
-admin.site.unregister([SocialAccount, SocialApp, SocialToken])
 
 
 @admin.register(SocialAccount)
