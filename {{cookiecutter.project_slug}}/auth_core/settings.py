@@ -172,6 +172,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "auth_core.sessions.django_sessions.LivingSessionMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -233,8 +234,6 @@ PASSWORD_RESET_TIMEOUT = policy.PASSWORD_RESET_MINUTES * 60
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
 SECURE_HSTS_PRELOAD = PRODUCTION
-SESSION_COOKIE_SECURE = PRODUCTION
-CSRF_COOKIE_SECURE = PRODUCTION
 CSRF_FAILURE_VIEW = "auth_core.http.errors.csrf_failure"
 SECURE_REFERRER_POLICY = "no-referrer"
 X_FRAME_OPTIONS = "DENY"
@@ -246,6 +245,21 @@ if policy.EMAIL_PROVIDER == "file":
 
 # The largest body accepted, in bytes; raise it for uploads of your own.
 BODY_LIMIT_BYTES = 65_536
+
+# --- Django's own session: of the admin, and of pages of yours --------------------------------
+
+# Named by the project, or two on one host would log each other out (cookies know no ports). The prefix
+# ties a cookie to this host and https (RFC 6265bis, 4.1.3.2).
+_cookie = f"{'__Host-' if PRODUCTION else ''}{policy.PROJECT_SLUG}"
+SESSION_COOKIE_NAME = f"{_cookie}-sessionid"
+CSRF_COOKIE_NAME = f"{_cookie}-csrftoken"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+# How long, in seconds, a login lasts at the most, and while nothing is asked for (NIST SP 800-63B-4,
+# 2.2.3: AAL2).
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_IDLE_SECONDS = 3600
 
 # --- Django REST Framework -----------------------------------------------------------------
 

@@ -2,9 +2,16 @@
 
 from typing import Any
 
+import allauth.account.admin  # it registers what is replaced here
+import allauth.socialaccount.admin  # noqa: F401 - and this, too
+from allauth.account.models import EmailAddress, EmailConfirmation
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin, messages
 from django.contrib.admin.templatetags.admin_urls import admin_urlname
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -12,15 +19,49 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
 from auth_core.audit.log import Event, record
+from auth_core.http.admin import ViewOnlyAdmin, may_manage
 from auth_core.mail import outbox
+from auth_core.sessions.models import AuthSession, RevocationReason
+from auth_core.sessions.services import end_sessions
 
+from .correction import correct_address
 from .recovery import send_reset_mail
+from .signals import account_recovered
+
+# What gives rights; superusers alone give them.
+RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 
 class AccountAdmin(DjangoUserAdmin):
-    """Django's, but nobody sets a password for somebody who has an address (ASVS 6.4.6)."""
+    """Django's, but nobody sets a password for somebody who has an address (ASVS 6.4.6).
+
+    And staff is a superuser's business: the permission to change users makes nobody a superuser, by
+    rights or by the address of one (ASVS 8.2.1).
+    """
 
     actions = ("send_password_reset",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        allowed = super().has_change_permission(request, obj)
+        return allowed and (obj is None or may_manage(request, obj))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        allowed = super().has_delete_permission(request, obj)
+        return allowed and (obj is None or may_manage(request, obj))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        return fields if request.user.is_superuser else (*fields, *RIGHTS)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Have a changed address follow the one way there is; a list that is edited ends here, too."""
+        before = obj.pk and self.model._base_manager.filter(pk=obj.pk).first()
+        if not all(may_manage(request, user) for user in (obj, before) if user):
+            raise PermissionDenied
+        with transaction.atomic():
+            if before and before.email != obj.email:
+                correct_address(before, obj.email, request)
+            super().save_model(request, obj, form, change)
 
     @admin.action(description=_("Mail a link to set a new password"), permissions=["change"])
     def send_password_reset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
@@ -38,11 +79,55 @@ class AccountAdmin(DjangoUserAdmin):
         id: str,  # noqa: A002 - Django's name
         form_url: str = "",
     ) -> HttpResponse:
-        """Refuse for a user who can recover by mail; without an address an administrator must help."""
+        """Refuse for a user who can recover by mail; without an address an administrator must help.
+
+        That is a recovery, which ends the same.
+        """
         user = self.get_object(request, id)
         if user is None or not user.email:
-            return super().user_change_password(request, id, form_url)
+            before = user.password if user else ""
+            response = super().user_change_password(request, id, form_url)
+            self._follow_password(request, user, before)
+            return response
         self.message_user(
             request, _("Mail a link instead: the user has an address."), messages.ERROR
         )
         return redirect(admin_urlname(self.opts, "changelist"))  # type: ignore[arg-type]
+
+    def _follow_password(self, request: HttpRequest, user: Any, before: str) -> None:
+        stored = user and self.model._base_manager.filter(pk=user.pk).first()
+        if stored and stored.password != before:
+            every = AuthSession.objects.filter(user=stored.pk)
+            end_sessions(every, RevocationReason.PASSWORD, request, user_id=stored.pk)
+            account_recovered.send(sender=type(stored), request=request, user=stored)
+
+
+class GroupAdmin(DjangoGroupAdmin):
+    """Django's, for superusers: who changes a group gives its rights, to themselves as well."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)
+
+
+class EmailAddressAdmin(ViewOnlyAdmin):
+    """allauth's could mark an address as verified that nobody has shown to read."""
+
+    list_display = ("email", "user", "primary", "verified")
+    list_filter = ("verified",)
+    list_select_related = ("user",)
+    search_fields = ("email", "user__username")
+
+
+# Of allauth's and Django's, what is not replaced is left out: rows of identities at providers, whose
+# secrets have their place in the environment.
+for model in (EmailAddress, EmailConfirmation, Group, SocialAccount, SocialApp, SocialToken):
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)
+admin.site.register(Group, GroupAdmin)
+admin.site.register(EmailAddress, EmailAddressAdmin)

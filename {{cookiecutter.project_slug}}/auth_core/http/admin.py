@@ -10,12 +10,17 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin import actions
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
-from django.contrib.auth import get_user_model
+from django.contrib.auth import get_user_model, logout
+from django.contrib.messages import constants
+from django.contrib.messages.storage.base import Message
 from django.contrib.sessions.models import Session
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
+from auth_core.accounts.adapter import frontend_link
 from auth_core.audit.log import Event, record
 from auth_core.sessions.services import record_failed_login
 
@@ -53,25 +58,55 @@ class AdminSite(admin.AdminSite):
         """Show the form, where whoever lacks the permission is sent; to strangers there is none."""
         if not is_near(request):
             raise Http404
-        response = super().login(request, extra_context)
-        if request.method == "POST":
-            if response.status_code == 302:
-                record(Event.LOGIN_SUCCESS, request, user_id=request.user.pk, to="admin")
-            else:
-                name = request.POST.get("username", "").replace("\0", "")
-                record_failed_login("invalid_credentials", request, identifier=name, to="admin")
+        reason, is_try = "invalid_credentials", request.method == "POST"
+        try:
+            response = super().login(request, extra_context)
+        except PermissionDenied as refusal:  # of a gate
+            reason = getattr(refusal.__cause__, "default_code", "permission_denied")
+            response = self._refused(request, str(refusal), extra_context)
+        if is_try and response.status_code != 302:
+            name = request.POST.get("username", "").replace("\0", "")
+            record_failed_login(reason, request, identifier=name, to="admin")
         return response
 
-    def logout(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        user_id = request.user.pk
-        response = super().logout(request, extra_context)
-        if request.method == "POST":
-            record(Event.TOKEN_REVOKED, request, user_id=user_id, reason="logout", to="admin")
-        return response
+    def _refused(self, request: HttpRequest, why: str, extra_context: Any) -> HttpResponse:
+        """Log out again who was not let in, and show the form anew."""
+        logout(request)
+        request.method = "GET"
+        messages = [Message(constants.ERROR, why)]
+        return super().login(request, {**(extra_context or {}), "messages": messages})
+
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Lead to the frontend: what checks or sets the own password is there alone (ASVS 6.3.1, 7.5.1)."""
+        return redirect(frontend_link("forgot-password"))
+
+    def password_change_done(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        raise Http404
+
+
+def is_privileged(user: Any) -> bool:
+    return bool(user.is_staff or user.is_superuser)
+
+
+def may_manage(request: HttpRequest, user: Any) -> bool:
+    """Say whether who asks may change a user, or what belongs to one: staff is a superuser's business.
+
+    Who has the permission alone could become a superuser by a superuser's address (ASVS 8.2.1).
+    """
+    return request.user.is_superuser or not is_privileged(user)
 
 
 class ViewOnlyAdmin(admin.ModelAdmin):
-    """For rows that are made and changed elsewhere: nobody adds or changes one here."""
+    """For rows that are made and changed elsewhere: nobody adds or changes one here.
+
+    Those of staff are deleted by superusers alone.
+    """
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        owner = getattr(obj, "user", None)
+        return super().has_delete_permission(request, obj) and (
+            owner is None or may_manage(request, owner)
+        )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -13,8 +13,10 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, JsonResponse, UnreadablePostError
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.shortcuts import render
 from django.urls import Resolver404, resolve
+from django.utils.translation import gettext as _
 from django.views.debug import SafeExceptionReporterFilter
 from rest_framework import exceptions, status
 from rest_framework.renderers import JSONRenderer
@@ -23,6 +25,7 @@ from rest_framework.views import exception_handler as drf_exception_handler
 
 from auth_core.sessions.delivery import delivery
 
+from .paths import is_in_admin
 from .request_id import request_id
 
 logger = logging.getLogger(__name__)
@@ -149,9 +152,13 @@ def permission_denied(request: HttpRequest, exception: Exception) -> JsonRespons
     return error_response(request, 403, "permission_denied", "Not permitted.")
 
 
-def csrf_failure(request: HttpRequest, reason: str = "") -> JsonResponse:
-    """Refuse a form of the admin without its proof."""
-    return error_response(request, 403, "csrf_failed", "The CSRF proof is missing or wrong.")
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Refuse a form of Django's without its proof; in the admin by a page, which says what to do."""
+    answer = error_response(request, 403, "csrf_failed", "The CSRF proof is missing or wrong.")
+    if not is_in_admin(request):
+        return answer
+    context = {"title": _("The form was not accepted"), "request_id": request_id(request)}
+    return render(request, "admin/csrf_failed.html", context, status=403)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:

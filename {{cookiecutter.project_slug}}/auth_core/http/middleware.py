@@ -17,6 +17,7 @@ from django.utils.cache import patch_vary_headers
 
 from . import origins
 from .errors import error_response
+from .paths import is_in_admin
 from .request_id import choose, current_request, request_id
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -185,5 +186,8 @@ class SecurityHeadersMiddleware:
         response.setdefault("Content-Security-Policy", PAGE_POLICY if is_page else API_POLICY)
         for name, value in self.HEADERS.items():
             response.setdefault(name, value)
+        if is_in_admin(request):
+            # Without a referrer a browser's form says `Origin: null`, which Django refuses.
+            response["Referrer-Policy"] = "same-origin"
         patch_vary_headers(response, ["Authorization", "Cookie"])
         return response

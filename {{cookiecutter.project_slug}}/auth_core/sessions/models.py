@@ -26,6 +26,10 @@ class Delivery(models.TextChoices):
     COOKIE = "cookie", _("cookie")
 
 
+# The delivery of a session without tokens: Django's cookie names it, in the admin and on pages of the team.
+DJANGO = "django"
+
+
 class AuthSessionQuerySet(models.QuerySet["AuthSession"]):
     def live(self, now: Any = None) -> "AuthSessionQuerySet":
         now = now or timezone.now()
@@ -53,7 +57,11 @@ class AuthSession(models.Model):
     absolute_expires_at = models.DateTimeField(db_index=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoked_reason = models.CharField(max_length=20, blank=True, choices=RevocationReason)
-    delivery = models.CharField(max_length=10, choices=Delivery, default=Delivery.HEADER)
+    delivery = models.CharField(
+        max_length=10,
+        choices=[*Delivery.choices, (DJANGO, _("Django's session cookie"))],
+        default=Delivery.HEADER,
+    )
     # How the user proved who they are (RFC 8176: pwd, otp, ...), and when.
     amr = models.JSONField(default=list)
     auth_time = models.DateTimeField()

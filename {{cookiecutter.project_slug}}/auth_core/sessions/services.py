@@ -128,30 +128,11 @@ def start_session(user: Any, request: HttpRequest, *, amr: Iterable[str] = ("pwd
         refuse_login("invalid_credentials", request, user_id=user.pk)
     if policy.EMAIL_VERIFICATION == "mandatory" and not user.has_verified_email:
         refuse_login("email_not_verified", request, user_id=user.pk)
-    now = timezone.now()
     try:
         with transaction.atomic():
-            session = AuthSession.objects.create(
-                user=user,
-                auth_hash=user.get_session_auth_hash(),
-                created_at=now,
-                rotated_at=now,
-                auth_time=now,
-                idle_expires_at=now + IDLE_LIFETIME,
-                absolute_expires_at=now + ABSOLUTE_LIFETIME,
-                amr=list(amr),
-                delivery=delivery().of(request),
-                network=network_of(request),
-                **context_of(request),
-            )
-            # Asked when the row stands, so that a change that ends sessions has happened or sees it.
-            for gate in settings.SESSION_GATES:
-                import_string(gate)(session, request)
-            user_logged_in.send(sender=type(user), request=request, user=user)
-            # Many logins at once see one another behind the lock only.
-            if user.live_sessions >= policy.MAX_SESSIONS_PER_USER // 2:
-                _evict_oldest(session, request)
-            _record_login(session, request)
+            session = begin(user, request, amr, delivery().of(request))
+            user_logged_in.send(sender=type(user), request=request, user=user, auth_session=session)
+            record_login(session, request)
     except ProofWithdrawn:
         refuse_login("invalid_credentials", request, user_id=user.pk)
     except DatabaseError:
@@ -161,12 +142,45 @@ def start_session(user: Any, request: HttpRequest, *, amr: Iterable[str] = ("pwd
     return TokenPair.of(session)
 
 
-def _record_login(session: AuthSession, request: HttpRequest) -> None:
+def begin(
+    user: Any,
+    request: HttpRequest,
+    amr: Iterable[str],
+    delivered: str,
+    *,
+    idle: timedelta = IDLE_LIFETIME,
+    absolute: timedelta = ABSOLUTE_LIFETIME,
+) -> AuthSession:
+    """Make the row of a login, and ask SESSION_GATES; `user` is loaded with_login_facts."""
+    now = timezone.now()
+    session = AuthSession.objects.create(
+        user=user,
+        auth_hash=user.get_session_auth_hash(),
+        created_at=now,
+        rotated_at=now,
+        auth_time=now,
+        idle_expires_at=now + idle,
+        absolute_expires_at=now + absolute,
+        amr=list(amr),
+        delivery=delivered,
+        network=network_of(request),
+        **context_of(request),
+    )
+    # Asked when the row stands, so that a change that ends sessions has happened or sees it.
+    for gate in settings.SESSION_GATES:
+        import_string(gate)(session, request)
+    # Many logins at once see one another behind the lock only.
+    if user.live_sessions >= policy.MAX_SESSIONS_PER_USER // 2:
+        _evict_oldest(session, request)
+    return session
+
+
+def record_login(session: AuthSession, request: HttpRequest, **detail: str) -> None:
     """Put a login on the audit trail, and tell the user of a suspicious one (ASVS 6.3.5)."""
     user: Any = session.user
     failures = getattr(user, "failed_logins", 0)
     is_new = user.has_sessions and not (user.known_network or user.known_agent)
-    event, detail = Event.LOGIN_SUCCESS, {"new_device": "yes"} if is_new else {}
+    event, detail = Event.LOGIN_SUCCESS, {**detail, **({"new_device": "yes"} if is_new else {})}
     if failures >= settings.LOGIN_FAILURES_NOTICED:
         event, detail = Event.LOGIN_SUCCESS_AFTER_FAIL, {**detail, "failures": str(failures)}
         outbox.notify(user, request, "account/email/login_after_failures", failures=str(failures))
@@ -247,6 +261,11 @@ def _death(session: AuthSession, now: datetime) -> str | None:
     return None
 
 
+def is_alive(session: AuthSession) -> bool:
+    """Say whether a session lives, its user loaded."""
+    return _death(session, timezone.now()) is None
+
+
 def _decode(token_class: type[AnyToken], token: str | bytes) -> AnyToken:
     try:
         # simplejwt declares a token to be a Token
@@ -277,8 +296,8 @@ def restrict(session: AuthSession, request: Request) -> None:
         import_string(restriction)(session, request)
 
 
-def restrict_user(user: Any, request: Request) -> None:
-    """Refuse a request by another credential than a session with what USER_RESTRICTIONS raise."""
+def restrict_user(user: Any, request: HttpRequest | Request) -> None:
+    """Refuse a request by another credential than tokens with what USER_RESTRICTIONS raise."""
     for restriction in settings.USER_RESTRICTIONS:
         import_string(restriction)(user, request)
 

@@ -36,11 +36,13 @@ class SecondFactorLoginForm(AdminAuthenticationForm):
             return
         try:
             request: Any = self.request
-            is_right = services.confirm_code(user, self.cleaned_data.get("code", ""), request)
+            code = self.cleaned_data.get("code", "")
+            is_right = services.confirm_code(user, code, request, is_login=True)
         except Throttled:
             is_right = False
         if not is_right:
             raise ValidationError(_("The code is missing or not correct."), "invalid_code")
+        user.amr = ("pwd", *services.SECOND)
 
 
 # allauth's shows what is stored of a secret.

@@ -154,7 +154,7 @@ def use_code(user: Any, code: str, request: HttpRequest) -> bool:
     return used is not None
 
 
-def confirm_code(user: Any, code: str, request: HttpRequest) -> bool:
+def confirm_code(user: Any, code: str, request: HttpRequest, *, is_login: bool = False) -> bool:
     """Say whether a user who proved the password has a code, too; raises Throttled.
 
     Call it outside of a transaction, or what the request rolls back was never counted.
@@ -165,7 +165,15 @@ def confirm_code(user: Any, code: str, request: HttpRequest) -> bool:
         is_right = locked_user(user.pk) is not None and use_code(user, code, request)
         if is_right:
             trial.succeed()
+    if is_login and not is_right:
+        _tell_of_wrong_codes(user, request, trial)
     return is_right
+
+
+def _tell_of_wrong_codes(user: Any, request: HttpRequest, trial: Attempt) -> None:
+    """Tell a user of every so many logins of which only one factor was right (ASVS 6.3.5)."""
+    if (trial.failures + 1) % settings.LOGIN_FAILURES_NOTICED == 0:
+        outbox.notify(user, request, "account/email/login_without_code")
 
 
 def demand_code(request: Request, code: str) -> None:
@@ -247,9 +255,7 @@ def finish_login(token: str, proof: Proof, request: HttpRequest) -> sessions.Tok
         pair = _finish(pending, user, proof, request, trial)
     if pair is None:
         sessions.record_failed_login(proof.reason, request, user.pk)
-        if (trial.failures + 1) % settings.LOGIN_FAILURES_NOTICED == 0:
-            # Only one of the factors was right (ASVS 6.3.5).
-            outbox.notify(user, request, "account/email/login_without_code")
+        _tell_of_wrong_codes(user, request, trial)
         raise proof.refusal()
     return pair
 

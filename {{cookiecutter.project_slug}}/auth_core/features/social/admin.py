@@ -3,7 +3,7 @@
 Clients' secrets have their place in the environment, and providers' tokens nowhere: neither is shown.
 """
 
-from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
+from allauth.socialaccount.models import SocialAccount
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -11,8 +11,6 @@ from django.http import HttpRequest
 from auth_core.http.admin import ViewOnlyAdmin
 
 from . import services
-
-admin.site.unregister([SocialAccount, SocialApp, SocialToken])
 
 
 @admin.register(SocialAccount)

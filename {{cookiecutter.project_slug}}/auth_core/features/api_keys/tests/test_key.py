@@ -690,6 +690,20 @@ def test_keys_are_their_owners(
 
 
 @admin_is_here
+def test_an_operator_s_new_address_ends_keys(
+    account: Account, make_account: Callable[..., Account], key: str
+) -> None:
+    """ACC-12: a thief may have made one, whose address the operator replaces."""
+    browser = Client()
+    browser.force_login(make_account(is_staff=True, is_superuser=True).user)
+    page = reverse("admin:users_user_change", args=[account.user.pk])
+    form = {"username": account.user.username or "", "email": "corrected@example.com"}
+    joined = {"date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"}
+    assert submit(browser, page, {**form, **joined, "is_active": "on"}).status_code == 302
+    assert not ApiKey.objects.unrevoked().exists()
+
+
+@admin_is_here
 def test_an_administrator_revokes(make_account: Callable[..., Account], key: str) -> None:
     """KEY-04: in the admin, where a key is seen without its secret and cannot be made or changed."""
     root = make_account(is_staff=True, is_superuser=True)

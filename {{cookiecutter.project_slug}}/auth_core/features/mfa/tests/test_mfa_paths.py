@@ -1,13 +1,19 @@
 """MFA: no path leads round the second factor, and who must have one gets no further without."""
 
+import io
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from django.conf import settings as django_settings
+from django.contrib.auth.models import Permission
 from django.contrib.sessions.models import Session
 from django.core.checks import run_checks
+from django.core.exceptions import PermissionDenied
+from django.core.management import call_command
 from django.test import Client, TestCase
 from django.urls import URLPattern, URLResolver, path, reverse
 from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
@@ -138,6 +144,70 @@ def test_staff_without_a_factor(
     settings.MFA_REQUIRED = required
     account = make_account(is_staff=True)
     assert is_in(admin_login(Enrolled(account, Api(), App(""), []))) is gets_in
+
+
+@admin_is_here
+def test_the_admin_tells_of_right_passwords_with_wrong_codes(
+    make_enrolled: Callable[..., Enrolled], mailbox: list[Any]
+) -> None:
+    """ADM-02: as a login to the API does."""
+    enrolled = make_enrolled(is_staff=True)
+    mailbox.clear()
+    for _ in range(django_settings.LOGIN_FAILURES_NOTICED):
+        with TestCase.captureOnCommitCallbacks(execute=True):
+            admin_login(enrolled, code=enrolled.app.wrong_code())
+    [told] = mailbox
+    assert told.to == [enrolled.user.email]
+    assert "knows your password" in told.subject
+
+
+@admin_is_here
+def test_a_session_of_the_admin_is_of_two_factors(
+    make_enrolled: Callable[..., Enrolled], clock: Any
+) -> None:
+    """REV-22: listed as such; a reset of the factor ends it."""
+    enrolled = make_enrolled(is_staff=True)
+    clock.shift(PERIOD)
+    browser = admin_login(enrolled, code=enrolled.app.code())
+    found = {tuple(it["amr"]) for it in enrolled.client.get("session_list").body}
+    assert ("pwd", "otp", "mfa") in found
+    assert is_in(browser)
+    call_command("resetmfa", "--user", enrolled.user.email, stdout=io.StringIO())
+    assert not is_in(browser)
+
+
+def test_a_login_by_a_page_of_the_team_ends_at_the_same_gate(
+    enrolled: Enrolled, make_account: Callable[..., Account], settings: Any
+) -> None:
+    """MFA-01, MFA-14: the password alone begins no Django session for whom a second factor is asked of."""
+    AuthSession.objects.all().delete()
+    staff = make_account(is_staff=True)
+    settings.MFA_REQUIRED = "staff"
+    for user in (enrolled.user, staff.user):
+        browser = Client()
+        with pytest.raises(PermissionDenied):
+            browser.force_login(user)
+        assert not AuthSession.objects.exists()
+        assert not is_in(browser)
+
+
+@admin_is_here
+def test_staff_resets_no_factor_of_a_superuser(
+    make_enrolled: Callable[..., Enrolled], make_account: Callable[..., Account]
+) -> None:
+    """ADM-04: a superuser without a second factor is easier to become."""
+    enrolled = make_enrolled(is_staff=True, is_superuser=True)
+    staff = make_account(is_staff=True)
+    codenames = ["view_authenticator", "delete_authenticator"]
+    staff.user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    browser = admin_login(Enrolled(staff, Api(), App(""), []))
+    assert is_in(browser)
+    rows = Authenticator.objects.filter(user=enrolled.user)
+    url = reverse("admin:mfa_authenticator_delete", args=[rows[0].pk])
+    assert browser.post(url, {"post": "yes"}).status_code == 403
+    chosen = {"action": "delete_selected", "_selected_action": [it.pk for it in rows]}
+    browser.post(reverse("admin:mfa_authenticator_changelist"), {**chosen, "post": "yes"})
+    assert rows.count() == 2
 
 
 @admin_is_here

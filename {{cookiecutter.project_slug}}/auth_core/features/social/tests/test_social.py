@@ -1044,6 +1044,24 @@ def test_a_recovery_by_mail_ends_what_a_thief_linked(
     assert finish("owner").body["user"]["pk"] == str(linked.user.pk)
 
 
+@admin_is_here
+def test_a_former_address_of_an_account_logs_nobody_in(
+    account: Account, make_account: Any, provider: Provider, finish: Login
+) -> None:
+    """ACC-12: after an operator has corrected it, at a provider, too."""
+    former = account.user.email
+    admin = Client()
+    admin.force_login(make_account(is_staff=True, is_superuser=True).user)
+    page = reverse("admin:users_user_change", args=[account.user.pk])
+    form = {"username": account.user.username or "", "email": "corrected@example.com"}
+    joined = {"date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"}
+    assert admin.post(page, {**form, **joined, "is_active": "on"}).status_code == 302
+    provider.has_user("thief", email=former, email_verified=True)
+    answer = finish("thief")
+    assert (answer.body.get("user") or {}).get("pk") != str(account.user.pk)
+    assert not SocialAccount.objects.filter(user=account.user).exists()
+
+
 # --- Secrets -----------------------------------------------------------------------------------
 
 
