@@ -12,8 +12,10 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
 from auth_core.audit.log import Event, record
+from auth_core.http.admin import ViewOnlyAdmin
 from auth_core.mail import outbox
 
+from .models import Registration
 from .recovery import send_reset_mail
 
 
@@ -21,6 +23,11 @@ class AccountAdmin(DjangoUserAdmin):
     """Django's, but nobody sets a password for somebody who has an address (ASVS 6.4.6)."""
 
     actions = ("send_password_reset",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Leave out whose registration is pending: such a user has no name yet, and a list of its own."""
+        pending = Registration.objects.filter(activated_at=None)
+        return super().get_queryset(request).exclude(pk__in=pending.values("user"))
 
     @admin.action(description=_("Mail a link to set a new password"), permissions=["change"])
     def send_password_reset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
@@ -46,3 +53,16 @@ class AccountAdmin(DjangoUserAdmin):
             request, _("Mail a link instead: the user has an address."), messages.ERROR
         )
         return redirect(admin_urlname(self.opts, "changelist"))  # type: ignore[arg-type]
+
+
+@admin.register(Registration)
+class RegistrationAdmin(ViewOnlyAdmin):
+    """Registrations that are pending, and those of accounts that nobody has claimed yet."""
+
+    list_display = ("email", "username", "requested_at", "activated_at", "ip")
+    list_filter = ("requested_at", "activated_at")
+    search_fields = ("=email", "=username", "=ip")
+    fields = ("user", "email", "username", "requested_at", "activated_at", "ip", "user_agent")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

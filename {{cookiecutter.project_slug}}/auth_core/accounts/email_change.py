@@ -31,7 +31,7 @@ from auth_core.sessions.models import AuthSession, RevocationReason
 from auth_core.sessions.permissions import RecentlyAuthenticated
 from auth_core.sessions.services import auth_hashes, end_sessions
 
-from . import addresses
+from . import addresses, registrations
 from .adapter import frontend_link
 from .fields import AddressField
 from .models import EmailChange, PasswordResetNonce
@@ -86,7 +86,7 @@ def send_confirmation_mail(user_id: str, session_id: str, email: str) -> None:
     if user is None or user.email == email:
         return
     send_mail = get_adapter().send_mail
-    if get_user_model().objects.filter(email=email).exclude(pk=user.pk).exists():
+    if addresses.owner_of(email) is not None:
         link = frontend_link("forgot-password")
         send_mail("account/email/email_change_taken", email, {"password_reset_url": link})
         return
@@ -137,6 +137,8 @@ def apply_change(key: str, request: HttpRequest) -> None:
                 or not pending.update(applied_at=now)
             ):
                 raise invalid_key()
+            registrations.drop(change.new_email, request)
+            _take_from_strangers(user, change.new_email)
             _move(user, change.new_email, request)
             _end(sessions.exclude(pk=change.session_id), user, request)
             record(Event.EMAIL_CHANGED, request, user_id=user.pk, session_id=change.session_id)
