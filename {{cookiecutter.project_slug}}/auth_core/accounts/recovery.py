@@ -192,10 +192,11 @@ class PasswordResetConfirmView(PublicEndpoint, GenericAPIView):
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
+        unclaimed = registrations.is_unclaimed(serializer.validated_data["user"])
         with transaction.atomic():
             user = serializer.save()
             record(Event.PASSWORD_RESET, request._request, user_id=user.pk)
-            unclaimed = registrations.claim(user)
+            registrations.claim(user)
             account_recovered.send(
                 sender=type(user), request=request._request, user=user, unclaimed=unclaimed
             )

@@ -97,12 +97,13 @@ def dressed(registration: Registration) -> Any:
 
 
 def is_unclaimed(user: Any) -> bool:
-    return Registration.objects.filter(user=user.pk).exists()
+    """Say whether nobody has shown the account's mailbox and password together so far."""
+    return not addresses.is_verified(user) or Registration.objects.filter(user=user.pk).exists()
 
 
-def claim(user: Any) -> bool:
-    """Note that one client has shown the account's mailbox and password together; say whether it was the first."""
-    return bool(Registration.objects.filter(user=user.pk).delete()[0])
+def claim(user: Any) -> None:
+    """Note that one client has shown the account's mailbox and password together."""
+    Registration.objects.filter(user=user.pk).delete()
 
 
 # --- Passwords: those of one address share a salt, so that one hash compares with all -------
@@ -218,18 +219,20 @@ def keep(
     return registration, registration
 
 
-def note_unclaimed(user: Any, email: str, request: HttpRequest) -> Registration:
-    """Remember that an account is there before anybody has proved its address."""
+def note_unclaimed(user: Any, **context: str) -> Registration:
+    """Remember that nobody has shown an account's mailbox and password together, and who made it."""
     now = timezone.now()
-    username = user.username if _has_usernames() else None
-    return Registration.objects.create(
+    noted, _created = Registration.objects.get_or_create(
         user=user,
-        username=username,
-        email=email,
-        requested_at=now,
-        activated_at=now,
-        **context_of(request),
+        defaults={
+            "username": user.username if _has_usernames() else None,
+            "email": user.email,
+            "requested_at": now,
+            "activated_at": now,
+            **context,
+        },
     )
+    return noted
 
 
 def activate(
