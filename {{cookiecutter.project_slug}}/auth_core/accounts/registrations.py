@@ -13,7 +13,8 @@ from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 from allauth.account import app_settings
 from allauth.account.adapter import get_adapter
-from django.contrib.auth import get_user_model, hashers
+from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import identify_hasher, make_password
 from django.core import signing
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError, QuerySet, RestrictedError
@@ -113,7 +114,7 @@ def salt_for(email: str) -> str:
     newest = pending().filter(email=email).first()
     if newest is not None:
         try:
-            stored = hashers.identify_hasher(newest.password).decode(newest.password)
+            stored = identify_hasher(newest.password).decode(newest.password)
             return str(stored["salt"])
         except ValueError:  # an adapter of the team stored none
             pass
@@ -125,7 +126,7 @@ def waiting_user(field: str, name: str, password: str) -> Any | None:
     """Return the id of whose pending registration has this name and password; one hash, whether there is any."""
     found = list(pending().filter(**{field: name})[: 4 * MOST])
     salt = salt_for(found[0].email) if found else None
-    hashed = hashers.make_password(password, salt)
+    hashed = make_password(password, salt)
     return next((it.user_id for it in found if it.password == hashed), None)
 
 
@@ -367,7 +368,7 @@ def _matching_hash(email: str, password: str, request: HttpRequest) -> str:
     with throttled(request):
         attempt = Attempt([failure("registration", email)], [])
     with attempt:
-        hashed = hashers.make_password(password, salt_for(email))
+        hashed = make_password(password, salt_for(email))
         matches = pending().filter(email=email, password=hashed).exists()
         if matches:
             attempt.succeed()

@@ -247,7 +247,7 @@ class VerifyEmailView(PublicEndpoint, GenericAPIView):
     def register_anew(self, registration: Registration, request: Request) -> None:
         """Register the address of a key with a new password; whatever was pending for it is deleted."""
         http_request, email = request._request, registration.email
-        body = {"username": registration.username, **request.data, "email": email}
+        body = {"username": registration.username, **dict(request.data), "email": email}
         context = self.get_serializer_context()
         serializer: Any = api_settings.REGISTER_SERIALIZER(data=body, context=context)
         serializer.is_valid(raise_exception=True)

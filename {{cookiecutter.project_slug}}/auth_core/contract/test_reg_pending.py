@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.account.signals import user_signed_up
-from django.contrib.auth import get_user_model
+from django.contrib.auth import get_user_model, hashers
 from django.db import connection, models
+from django.utils import timezone
 
 from auth_core import policy
 from auth_core.accounts import purge, registrations
@@ -317,14 +318,14 @@ def test_a_login_hashes_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None
     if name == "two pending":
         register(OTHER_PASSWORD)
     hashed = list[str]()
-    make_password = registrations.hashers.make_password
+    make_password = hashers.make_password
 
     def counted(password: str, *args: Any) -> str:
         hashed.append(password)
         return make_password(password, *args)
 
-    monkeypatch.setattr(registrations.hashers, "make_password", counted)
-    monkeypatch.setattr(registrations.hashers, "check_password", None)
+    monkeypatch.setattr(registrations, "make_password", counted)
+    monkeypatch.setattr(hashers, "check_password", None)
     field = "email" if "email" in policy.LOGIN_WITH else "username"
     value = V if field == "email" else getattr(Registration.objects.first(), field, "nobody")
     assert Api().post("rest_login", {field: value, "password": "wrong"}).status == 400
@@ -579,7 +580,7 @@ def test_old_registrations_are_purged(mailbox: list[Any], clock: Any) -> None:
     clock.shift(policy.EMAIL_VERIFICATION_HOURS * 3600 + 1)
     assert verify(key).code == "invalid_key"
     clock.shift(policy.UNVERIFIED_RETENTION_DAYS * 86_400)
-    assert purge.purge(registrations.timezone.now()) == 1
+    assert purge.purge(timezone.now()) == 1
     assert not USERS.exists()
 
 
