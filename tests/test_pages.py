@@ -385,6 +385,58 @@ def test_a_link_without_its_secret_says_so(user: User) -> None:
     assert user.page.url.endswith("/account/verify-email")
 
 
+def test_the_owner_of_an_address_is_asked_for_the_password(
+    site: Site, open_browser: Callable[..., BrowserContext]
+) -> None:
+    """Two have registered an address; the link is followed on a device that did not."""
+    stranger, owner = (User(site, open_browser(locale="en-GB").new_page()) for _ in range(2))
+    owner.email = stranger.email
+    stranger.password = "correct horse battery strangers"
+    for each in (stranger, owner):
+        each.visit("register")
+        passwords = {"password1": each.password, "password2": each.password}
+        each.fill("register", username=each.name, email=each.email, **passwords)
+        each.hear("Look into your e-mail")
+    phone = owner.elsewhere(open_browser(locale="en-GB"))
+    phone.email = owner.email
+    phone.follow("verify-email")
+    phone.page.get_by_role("button", name="Verify").click()
+    expect(phone.page.locator("#verify [name=password]")).to_be_visible()
+    expect(phone.page.locator("#anew")).to_be_visible()
+    phone.fill("verify", password=owner.password)
+    phone.hear("Your e-mail address is verified")
+    expect(phone.page.locator("#anew")).to_be_hidden()
+    phone.log_in()
+
+
+def test_the_browser_that_registered_is_not_asked(
+    site: Site, open_browser: Callable[..., BrowserContext]
+) -> None:
+    """Nor does it matter that a stranger has registered the address, too."""
+    stranger, owner = (User(site, open_browser(locale="en-GB").new_page()) for _ in range(2))
+    stranger.email = owner.email
+    stranger.password = "correct horse battery strangers"
+    stranger.visit("register")
+    passwords = {"password1": stranger.password, "password2": stranger.password}
+    stranger.fill("register", username=stranger.name, email=stranger.email, **passwords)
+    stranger.hear("Look into your e-mail")
+    owner.register()
+    owner.log_in()
+
+
+def test_a_registration_of_somebody_else_is_deleted(
+    site: Site, open_browser: Callable[..., BrowserContext]
+) -> None:
+    stranger = User(site, open_browser(locale="en-GB").new_page())
+    stranger.visit("register")
+    passwords = {"password1": stranger.password, "password2": stranger.password}
+    stranger.fill("register", username=stranger.name, email=stranger.email, **passwords)
+    stranger.hear("Look into your e-mail")
+    stranger.follow("reject-registration")
+    stranger.page.get_by_role("button", name="Delete the registration").click()
+    stranger.hear("The registration is deleted")
+
+
 def test_a_session_is_ended_from_another_browser(
     user: User, open_browser: Callable[..., BrowserContext]
 ) -> None:
@@ -760,6 +812,7 @@ PAGES = {
     "register": "register",
     "verify-email": "verify-email#key=k",
     "resend-email": "verify-email",
+    "reject-registration": "reject-registration#key=k",
     "forgot-password": "forgot-password",
     "reset-password": "reset-password#uid=u&token=t",
     "incomplete": "reset-password",

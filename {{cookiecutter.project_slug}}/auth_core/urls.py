@@ -87,6 +87,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
         accounts.ResendEmailView.as_view(),
         name="rest_resend_email",
     ),
+    path(
+        f"{REGISTRATION}/reject/",
+        accounts.RejectRegistrationView.as_view(),
+        name="registration_reject",
+    ),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path(
         "api/docs/",

@@ -57,3 +57,8 @@ def settle(user: Any, *, verified: bool = True) -> EmailAddress:
 def release(email: str) -> None:
     """Delete the rows of an address that count for nothing, or nobody else could verify it."""
     EmailAddress.objects.filter(email=email).exclude(user__email=email).delete()
+
+
+def forget(user: Any) -> None:
+    """Delete the rows of a user whose account has no address any more."""
+    EmailAddress.objects.filter(user=user).delete()

@@ -25,6 +25,7 @@ from auth_core.sessions.models import AuthSession, RevocationReason
 from auth_core.sessions.services import end_sessions
 
 from .correction import correct_address
+from .models import Registration
 from .recovery import send_reset_mail
 from .signals import account_recovered
 
@@ -40,6 +41,11 @@ class AccountAdmin(DjangoUserAdmin):
     """
 
     actions = ("send_password_reset",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Leave out whose registration is pending: such a user has no name yet, and a list of its own."""
+        pending = Registration.objects.filter(activated_at=None)
+        return super().get_queryset(request).exclude(pk__in=pending.values("user"))
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         allowed = super().has_change_permission(request, obj)
@@ -122,6 +128,19 @@ class EmailAddressAdmin(ViewOnlyAdmin):
     list_filter = ("verified",)
     list_select_related = ("user",)
     search_fields = ("email", "user__username")
+
+
+@admin.register(Registration)
+class RegistrationAdmin(ViewOnlyAdmin):
+    """Registrations that are pending, and those of accounts that nobody has claimed yet."""
+
+    list_display = ("email", "username", "requested_at", "activated_at", "ip")
+    list_filter = ("requested_at", "activated_at")
+    search_fields = ("=email", "=username", "=ip")
+    fields = ("user", "email", "username", "requested_at", "activated_at", "ip", "user_agent")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
 
 # Of allauth's and Django's, what is not replaced is left out: rows of identities at providers, whose

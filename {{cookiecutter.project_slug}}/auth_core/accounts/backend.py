@@ -1,11 +1,10 @@
-"""Checks a name and a password: as many queries and one hash, whether the user exists or not."""
+"""Checks a name and a password: one hash, whether the user exists or not."""
 
 from functools import partial
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
-from django.contrib.auth.hashers import make_password
 from django.db.models import CharField, DateTimeField, QuerySet
 from django.http import HttpRequest
 
@@ -16,6 +15,7 @@ from auth_core.throttling.counters import Refused
 from auth_core.throttling.limits import record_refusal
 from auth_core.throttling.passwords import attempt_login
 
+from . import registrations
 from .fields import former_spelling
 from .passwords import check_password
 
@@ -60,7 +60,8 @@ class AuthenticationBackend(ModelBackend):
     """Finds the user by a name, and compares the password.
 
     A try that comes too soon fails like a wrong password, also at the admin's login; `login_wait` of the
-    request then says for how many seconds.
+    request then says for how many seconds. `login_pending` is whose registration the password is that
+    waits for its mailed link: no user yet.
     """
 
     def authenticate(
@@ -83,7 +84,10 @@ class AuthenticationBackend(ModelBackend):
             raise
         with attempt:
             if user is None:
-                make_password(password)  # as long as for somebody who exists
+                # As long as for somebody who exists.
+                if pending := registrations.waiting_user(_field_of(name), name, password):
+                    attempt.succeed()
+                    vars(request)["login_pending"] = pending
                 return None
             if not check_password(user, password) or not self.user_can_authenticate(user):
                 return None

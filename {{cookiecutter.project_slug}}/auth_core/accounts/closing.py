@@ -33,7 +33,7 @@ from auth_core.sessions.models import AuthSession
 from auth_core.sessions.permissions import RecentlyAuthenticated
 from auth_core.sessions.services import lock_owner
 
-from .models import EmailChange
+from .models import EmailChange, Registration
 
 
 @extend_schema_view(
@@ -98,6 +98,12 @@ class ExportedEmailChangeSerializer(serializers.ModelSerializer):
         fields = ("old_email", "new_email", "requested_at", "applied_at")
 
 
+class ExportedRegistrationSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Registration
+        fields = ("username", "email", "requested_at", "activated_at", "ip", "user_agent")
+
+
 class ExportedSessionSerializer(serializers.ModelSerializer):
     class Meta:
         model = AuthSession
@@ -131,6 +137,8 @@ class ExportSerializer(serializers.Serializer):
     last_login = serializers.DateTimeField(allow_null=True)
     addresses = ExportedAddressSerializer(many=True, source="emailaddress_set")
     email_changes = ExportedEmailChangeSerializer(many=True)
+    # Until one client has shown mailbox and password together.
+    registration = ExportedRegistrationSerializer(allow_null=True, default=None)
     sessions = ExportedSessionSerializer(many=True, source="auth_sessions")
     events = serializers.SerializerMethodField()
     other = serializers.SerializerMethodField()

@@ -32,7 +32,7 @@ from auth_core.sessions.models import AuthSession, RevocationReason
 from auth_core.sessions.permissions import RecentlyAuthenticated
 from auth_core.sessions.services import end_sessions, lives
 
-from . import addresses
+from . import addresses, registrations
 from .adapter import frontend_link
 from .fields import NewAddressField
 from .models import EmailChange, PasswordResetNonce
@@ -133,7 +133,7 @@ def send_confirmation_mail(user_id: str, session_id: str, email: str) -> None:
         user = locked_user(user_id)
         if user is None or user.email == email or not lives(session_id, user):
             return
-        is_taken = get_user_model().objects.filter(email=email).exclude(pk=user.pk).exists()
+        is_taken = addresses.owner_of(email) is not None
         if not is_taken:
             EmailChange.objects.filter(user=user, applied_at=None).delete()
             change = EmailChange.objects.create(
@@ -183,6 +183,8 @@ def apply_change(key: str, request: HttpRequest) -> None:
                 or not pending.update(applied_at=now)
             ):
                 raise invalid_key()
+            registrations.drop(change.new_email, request)
+            _take_from_strangers(user, change.new_email, request)
             _move(user, change.new_email, request)
             others = AuthSession.objects.filter(user=user).exclude(pk=change.session_id)
             end_sessions(others, RevocationReason.REVOKED, request, user_id=user.pk)

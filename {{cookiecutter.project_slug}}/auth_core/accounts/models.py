@@ -1,9 +1,13 @@
-"""What recovery remembers: which reset link is the newest, and which address an account had before."""
+"""What recovery remembers, which address an account had before, and who registered without proving an address."""
 
 import secrets
+import uuid
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from .fields import CanonicalCharField, CanonicalEmailField
 
 
 def new_nonce() -> str:
@@ -35,6 +39,35 @@ class EmailChange(models.Model):
     new_email = models.EmailField()
     requested_at = models.DateTimeField()
     applied_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Registration(models.Model):
+    """A registration, until one client has shown the mailbox and the password together.
+
+    Pending until `activated_at`: the user has neither name nor address nor password yet, so that it takes
+    none from anybody; what is wanted stands here. After that the account is there, but unclaimed.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="registration"
+    )
+    username = CanonicalCharField(_("username"), max_length=150, null=True, db_index=True)
+    email = CanonicalEmailField(_("email address"), db_index=True)
+    # The hash, while the registration is pending.
+    password = models.CharField(max_length=128, blank=True)
+    requested_at = models.DateTimeField(_("requested"))
+    activated_at = models.DateTimeField(_("activated"), null=True)
+    ip = models.GenericIPAddressField(_("IP address"), null=True)
+    user_agent = models.CharField(_("user agent"), max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("registration")
+        verbose_name_plural = _("registrations")
+        ordering = ("-requested_at",)
 
     def __str__(self) -> str:
         return str(self.pk)

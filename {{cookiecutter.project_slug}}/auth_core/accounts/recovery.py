@@ -29,7 +29,7 @@ from auth_core.mail import outbox
 from auth_core.throttling.limits import allows
 from auth_core.throttling.passwords import recover
 
-from . import addresses
+from . import addresses, registrations
 from .adapter import frontend_link
 from .fields import AddressField
 from .models import PasswordResetNonce, new_nonce
@@ -61,7 +61,11 @@ def send_reset_mail(email: str) -> None:
     """
     user = get_user_model().objects.filter(email=email, is_active=True).first()
     if user is None:
-        return
+        # The link then makes an account of the newest registration, and proves the address.
+        registration = registrations.pending().filter(email=email).first()
+        if registration is None:
+            return
+        user = registrations.dressed(registration)
     user.reset_nonce, _created = PasswordResetNonce.objects.update_or_create(
         user=user, defaults={"nonce": new_nonce()}
     )
@@ -133,7 +137,12 @@ class PasswordResetConfirmSerializer(serializers.Serializer):
             pk = url_str_to_user_pk(uid)
         except (DjangoValidationError, ValueError, TypeError, OverflowError):
             return None
-        return users.filter(pk=pk, is_active=True, reset_nonce__isnull=False).first()
+        user = users.filter(pk=pk, is_active=True, reset_nonce__isnull=False).first()
+        registration = registrations.pending().filter(user=pk).first()
+        if user is not None and registration is not None:
+            registration.user = user
+            registrations.dressed(registration)
+        return user
 
     def save(self, **kwargs: Any) -> Any:
         """Replace the password; whoever read the mail also owns the address, so it counts as verified."""
@@ -141,7 +150,9 @@ class PasswordResetConfirmSerializer(serializers.Serializer):
         nonce = PasswordResetNonce.objects.filter(user=user, nonce=user.reset_nonce.nonce)
         try:
             with transaction.atomic():
-                if not replace_password(user, self.validated_data["new_password1"], spend=nonce):
+                pending = registrations.pending().filter(user=user.pk).exists()
+                replace = registrations.recover if pending else replace_password
+                if not replace(user, self.validated_data["new_password1"], spend=nonce):
                     raise invalid_link()
                 addresses.settle(user)
         except IntegrityError as error:  # somebody else verified the address meanwhile
@@ -163,11 +174,18 @@ class PasswordResetConfirmView(PublicEndpoint, GenericAPIView):
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
+        unclaimed = registrations.is_unclaimed(serializer.validated_data["user"])
         with transaction.atomic():
             user = serializer.save()
             record(Event.PASSWORD_RESET, request._request, user_id=user.pk)
+            registrations.claim(user)
             account_recovered.send(
-                sender=type(user), request=request._request, user=user, email=user.email, since=None
+                sender=type(user),
+                request=request._request,
+                user=user,
+                email=user.email,
+                since=None,
+                unclaimed=unclaimed,
             )
             outbox.notify(user, request._request, "account/email/password_reset")
         recover(user, request._request)

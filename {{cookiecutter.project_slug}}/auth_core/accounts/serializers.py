@@ -2,6 +2,7 @@
 
 import re
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 from allauth.account.adapter import get_adapter
@@ -9,6 +10,7 @@ from allauth.account.models import EmailAddress
 from dj_rest_auth import serializers as base
 from dj_rest_auth.registration import serializers as registration
 from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth.hashers import make_password
 from django.db import DatabaseError, IntegrityError, transaction
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
@@ -17,10 +19,13 @@ from rest_framework.exceptions import Throttled
 
 from auth_core import policy
 from auth_core.audit.log import Event, record
+from auth_core.http.schema import Detail
 from auth_core.sessions.services import refusal, refuse_login
 
+from . import registrations
 from .fields import AddressField, canonical
 from .passwords import PasswordField, check_new_password, confirm_password, replace_password
+from .registrations import username_taken
 
 VERIFICATION_IS_MANDATORY = policy.EMAIL_VERIFICATION == "mandatory"
 HAS_USERNAMES = policy.LOGIN_WITH != "email"
@@ -31,16 +36,14 @@ LOGIN_FIELDS = {
 }
 
 
-def username_taken() -> serializers.ValidationError:
-    return serializers.ValidationError(
-        {"username": [_("A user with that username already exists.")]}, code="username_taken"
-    )
+class AddressTaken(serializers.ValidationError):
+    """An account has the address of a registration."""
 
-
-def email_taken() -> serializers.ValidationError:
-    return serializers.ValidationError(
-        {"email": [_("A user is already registered with this e-mail address.")]}, code="email_taken"
-    )
+    def __init__(self) -> None:
+        super().__init__(
+            {"email": [_("A user is already registered with this e-mail address.")]},
+            code="email_taken",
+        )
 
 
 class LoginSerializer(base.LoginSerializer):
@@ -60,6 +63,8 @@ class LoginSerializer(base.LoginSerializer):
         user = authenticate(request, **credentials)
         if wait := getattr(request, "login_wait", None):
             raise Throttled(wait=wait)
+        if pending := getattr(request, "login_pending", None):
+            refuse_login("email_not_verified", request, user_id=pending)
         return user
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -74,7 +79,8 @@ class LoginSerializer(base.LoginSerializer):
 class RegisterSerializer(registration.RegisterSerializer):
     """{"username", "email", "password1", "password2"}; the policy decides which are asked and required.
 
-    Where verification is mandatory, a registered address is accepted like a new one and told by mail.
+    Where verification is mandatory, a registered address is accepted like a new one and told by mail:
+    nothing is saved then.
     """
 
     password1 = PasswordField()
@@ -99,61 +105,52 @@ class RegisterSerializer(registration.RegisterSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         users = get_user_model().objects
         username, email = attrs.get("username"), attrs.get("email")
-        abandoned = self.abandoned(email).values("user")
-        if username and users.filter(username=username).exclude(pk__in=abandoned).exists():
+        if username and users.filter(username=username).exists():
             raise username_taken()
         if email and not VERIFICATION_IS_MANDATORY and users.filter(email=email).exists():
-            raise email_taken()
+            raise AddressTaken
         user = get_user_model()(email=email, **({"username": username} if HAS_USERNAMES else {}))
         check_new_password("password1", attrs["password1"], attrs["password2"], user)
         return attrs
-
-    @staticmethod
-    def abandoned(email: str | None) -> Any:
-        """Select the registration of an address that was never verified: it owns neither address nor name.
-
-        Not one that ever logged in, or that an administrator has deactivated.
-        """
-        pending = EmailAddress.objects.filter(
-            email=email,
-            verified=False,
-            user__email=email,
-            user__last_login=None,
-            user__is_active=True,
-        )
-        return pending if email and VERIFICATION_IS_MANDATORY else pending.none()
-
-    @classmethod
-    def delete_abandoned(cls, email: str | None) -> None:
-        """Delete such a registration; locked, so that not one whose link is followed at this moment."""
-        abandoned = cls.abandoned(email).select_for_update(of=("self",))
-        get_user_model().objects.filter(pk__in=[each.user_id for each in abandoned]).delete()
 
     def build_user(self, request: Any) -> None:
         """Make the user, unsaved: hashing takes long, and no transaction should wait for it."""
         self.cleaned_data = self.get_cleaned_data()
         adapter = get_adapter(request)
-        self.user = adapter.save_user(request, adapter.new_user(request), self, commit=False)
+        user: Any = adapter.new_user(request)
+        email = self.validated_data.get("email")
+        if email and VERIFICATION_IS_MANDATORY:
+            salt = registrations.salt_for(email)
+            vars(user)["set_password"] = partial(_set_password, user, salt=salt)
+        self.user = adapter.save_user(request, user, self, commit=False)
+        vars(self.user).pop("set_password", None)
 
-    def save(self, request: Any) -> Any | None:
-        """Store the user that was built; return None where a mail must tell that the address has an owner."""
+    def save(self, request: Any) -> Any:
+        """Store the user that was built; raises ValidationError with the code email_taken or username_taken.
+
+        Where verification is mandatory the name and the address are the user's while the hooks of the
+        registration run, and again from its activation on.
+        """
         users, email = get_user_model().objects, self.validated_data.get("email")
         try:
             with transaction.atomic():
-                self.delete_abandoned(email)
                 self.user.save(force_insert=True)
         except IntegrityError as error:
             if email and users.filter(email=email).exists():
-                if VERIFICATION_IS_MANDATORY:
-                    return None
-                raise email_taken() from error
+                raise AddressTaken from error
             if HAS_USERNAMES and users.filter(username=self.user.username).exists():
                 raise username_taken() from error
             raise
-        if email:
+        if email and not VERIFICATION_IS_MANDATORY:
             EmailAddress.objects.create(user=self.user, email=email, primary=True)
         self.custom_signup(request, self.user)
         return self.user
+
+
+def _set_password(user: Any, password: str, *, salt: str) -> None:
+    """Do what Django's does, with a salt of one's choice."""
+    user.password = make_password(password, salt)
+    user._password = password
 
 
 # Where ModelSerializer makes its fields: what a subclass puts in their place may look at the request.
@@ -253,9 +250,39 @@ class PasswordChangeSerializer(serializers.Serializer):
 
 
 class VerifyEmailSerializer(serializers.Serializer):
+    """{"key"} from the mailed link, and what shows whose registration it is, as far as the client has it.
+
+    "password" or "registration_token" of the registration; or "password1" and "password2", to register
+    the address anew, without any of its registrations; "username" where the wanted one was taken.
+    """
+
+    key = serializers.CharField()
+    password = PasswordField(required=False)
+    registration_token = serializers.CharField(required=False)
+    password1 = PasswordField(required=False)
+    password2 = PasswordField(required=False)
+    username = serializers.CharField(required=False, max_length=150)
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields = super().get_fields()
+        if not HAS_USERNAMES:
+            del fields["username"]
+        return fields
+
+    def validate_username(self, username: str) -> str:
+        return get_adapter().clean_username(canonical(username) or "", shallow=True)
+
+
+class RegistrationKeySerializer(serializers.Serializer):
     """{"key"} from the mailed link."""
 
     key = serializers.CharField()
+
+
+class RegistrationAnswer(Detail):
+    """{"detail", "registration_token"}: sent with the mailed key, the token shows which client registered."""
+
+    registration_token = serializers.CharField()
 
 
 class ResendEmailSerializer(serializers.Serializer):

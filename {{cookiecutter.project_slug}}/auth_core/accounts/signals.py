@@ -10,7 +10,8 @@ from django.dispatch import Signal
 # The account was taken back, by a mailed link or an operator: what a thief may have left must end.
 # With `user`, `request` (None where a command did it), `email`: the address that was proved by that, or
 # None, and `since`: the time of what was undone, or None. What was added after it without the proof of
-# an older factor is not the owner's.
+# an older factor is not the owner's. `unclaimed` is true where nobody has shown mailbox and password
+# together before: then a stranger may have bound all that there is, factors included.
 account_recovered = Signal()
 
 # Accounts may log in no more, or could not before: what they have under way ends, for good. With `users`,

@@ -1,6 +1,7 @@
 """Account endpoints: dj-rest-auth's paths, bodies and status codes (docs/contract.md lists what differs)."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from allauth.account import signals
@@ -17,13 +18,13 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from drf_spectacular.utils import OpenApiExample, PolymorphicProxySerializer, extend_schema
 from rest_framework import status
-from rest_framework.exceptions import PermissionDenied, ValidationError
+from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from auth_core import policy
-from auth_core.audit.log import Event, record
+from auth_core.audit.log import Event, context_of, record
 from auth_core.http.errors import all_codes
 from auth_core.http.schema import Detail, codes
 from auth_core.http.views import PublicEndpoint, RateLimited
@@ -32,11 +33,20 @@ from auth_core.sessions import services
 from auth_core.sessions.delivery import delivery
 from auth_core.throttling.limits import allows
 
-from . import addresses, mails
-from .passwords import PasswordPolicySerializer, new_password_codes, password_policy
+from . import addresses, mails, registrations
+from .models import Registration
+from .passwords import (
+    PasswordPolicySerializer,
+    confirm_password,
+    new_password_codes,
+    password_policy,
+)
 from .serializers import (
     HAS_USERNAMES,
     VERIFICATION_IS_MANDATORY,
+    AddressTaken,
+    RegistrationAnswer,
+    RegistrationKeySerializer,
     ResendEmailSerializer,
     VerifyEmailSerializer,
 )
@@ -62,6 +72,14 @@ REGISTRATION_CODES = (
     *(() if VERIFICATION_IS_MANDATORY else ("email_taken",)),
     *(("invalid_username", "username_blacklisted", "username_taken") if HAS_USERNAMES else ()),
     *new_password_codes(),
+)
+# And what a mailed key may be refused with, as it registers the address anew.
+VERIFY_CODES = (
+    "has_password",
+    "invalid_key",
+    "invalid_password",
+    "password_needed",
+    *REGISTRATION_CODES,
 )
 _WHO = {"username": "ada"} if "username" in policy.LOGIN_WITH else {"email": "ada@example.com"}
 LOGIN_EXAMPLE = OpenApiExample(
@@ -118,13 +136,16 @@ class LoginView(PublicEndpoint, GenericAPIView):
 
 @hide_passwords
 class RegisterView(PublicEndpoint, GenericAPIView):
-    """Register: 201 with a token pair and the user, or, where the address must be verified first, a sentence.
+    """Register: 201 with a token pair and the user.
 
-    403 with the code `registration_closed` where the adapter's is_open_for_signup says so.
+    Where the address must be verified first, with a sentence and a `registration_token` instead, whoever has
+    the address. 403 with the code `registration_closed` where the adapter's is_open_for_signup says so.
     """
 
     serializer_class = api_settings.REGISTER_SERIALIZER
     rate_limit = "signup"
+    # Whether there is no account before a mailed link was followed.
+    is_pending = VERIFICATION_IS_MANDATORY
 
     def before_counting(self, request: Request) -> None:
         super().before_counting(request)
@@ -137,7 +158,7 @@ class RegisterView(PublicEndpoint, GenericAPIView):
     @extend_schema(
         operation_id="register",
         responses={
-            201: Detail if VERIFICATION_IS_MANDATORY else LoginAnswer,
+            201: RegistrationAnswer if VERIFICATION_IS_MANDATORY else LoginAnswer,
             400: codes(*REGISTRATION_CODES),
             403: codes("registration_closed"),
         },
@@ -147,55 +168,166 @@ class RegisterView(PublicEndpoint, GenericAPIView):
         serializer.is_valid(raise_exception=True)
         http_request = request._request
         serializer.build_user(http_request)
+        if self.is_pending:
+            return self.keep(serializer, http_request)
         with transaction.atomic():  # whatever fails from here on, no half of an account is left
-            user = serializer.save(http_request)
-            if user is not None:
-                record(Event.USER_CREATED, http_request, user_id=user.pk)
-                signals.user_signed_up.send(sender=type(user), request=http_request, user=user)
+            user = create_user(serializer, http_request)
             return self.answer(http_request, user, serializer.validated_data.get("email"))
 
-    def answer(self, http_request: HttpRequest, user: Any | None, email: str | None) -> Response:
-        """Mail the link, and log in where that need not be followed first."""
-        if email and policy.EMAIL_VERIFICATION != "none" and allows("signup", email, http_request):
-            user_id = None if user is None else str(user.pk)
-            outbox.defer(mails.send_signup, email=email, user_id=user_id)
-        if user is None or VERIFICATION_IS_MANDATORY:
-            return Response(
-                {"detail": _("Verification e-mail sent.")}, status=status.HTTP_201_CREATED
-            )
+    def keep(self, serializer: Any, request: HttpRequest) -> Response:
+        """Keep the registration until its link is followed; without a mail nothing changes."""
+        email, registration = serializer.validated_data["email"], None
+        if allows("signup", email, request):
+            try:
+                with transaction.atomic():
+                    registration, mailed = registrations.keep(
+                        email, serializer.user, partial(create_user, serializer, request), request
+                    )
+                    _defer_signup_mail(email, mailed)
+            except AddressTaken:  # by somebody who was faster
+                _defer_signup_mail(email, None)
+        token = registrations.token_of(registration)
+        body = {"detail": _("Verification e-mail sent."), "registration_token": token}
+        return Response(body, status=status.HTTP_201_CREATED)
+
+    def answer(self, http_request: HttpRequest, user: Any, email: str | None) -> Response:
+        """Log in; mail the link, which need not be followed first."""
+        if email:
+            registration = registrations.note_unclaimed(user, **context_of(http_request))
+            if policy.EMAIL_VERIFICATION != "none" and allows("signup", email, http_request):
+                _defer_signup_mail(email, registration)
         return login_answer(
             self, services.start_session(user, http_request), status.HTTP_201_CREATED
         )
 
 
+def create_user(serializer: Any, request: HttpRequest) -> Any:
+    """Store the user that a registration has built, and tell of it."""
+    user = serializer.save(request)
+    record(Event.USER_CREATED, request, user_id=user.pk)
+    signals.user_signed_up.send(sender=type(user), request=request, user=user)
+    return user
+
+
+def _defer_signup_mail(email: str, registration: Registration | None) -> None:
+    pk = None if registration is None else str(registration.pk)
+    outbox.defer(mails.send_signup, email=email, registration_id=pk)
+
+
+@hide_passwords
 class VerifyEmailView(PublicEndpoint, GenericAPIView):
-    """Verify an e-mail address with the key of the mailed link; does not log in."""
+    """Verify an e-mail address with the key of the mailed link; does not log in.
+
+    Where several have registered the address, the key alone uses nothing up: 400 `password_needed`.
+    """
 
     serializer_class = VerifyEmailSerializer
     rate_limit = "verify_email"
 
-    @extend_schema(operation_id="verify_email", responses={200: Detail, 400: codes("invalid_key")})
+    @extend_schema(operation_id="verify_email", responses={200: Detail, 400: codes(*VERIFY_CODES)})
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        with transaction.atomic():
-            confirmation = get_emailconfirmation_model().from_key(serializer.validated_data["key"])
-            if not self._is_pending(confirmation) or not confirmation.confirm(request._request):
-                raise ValidationError({"key": [_("Invalid or expired key.")]}, code="invalid_key")
-            user_id = confirmation.email_address.user_id
-            record(Event.EMAIL_VERIFIED, request._request, user_id=user_id)
+        values = serializer.validated_data
+        registration = registrations.of_key(values["key"])
+        if registration is None:
+            self.verify_account(values, request)
+        elif "password1" in values or "password2" in values:
+            self.register_anew(registration, request)
+        else:
+            registrations.activate(
+                registration,
+                request._request,
+                password=values.get("password"),
+                token=values.get("registration_token", ""),
+                username=values.get("username"),
+            )
         return Response({"detail": _("ok")})
+
+    def register_anew(self, registration: Registration, request: Request) -> None:
+        """Register the address of a key with a new password; whatever was pending for it is deleted."""
+        http_request, email = request._request, registration.email
+        body = {"username": registration.username, **dict(request.data), "email": email}
+        context = self.get_serializer_context()
+        serializer: Any = api_settings.REGISTER_SERIALIZER(data=body, context=context)
+        serializer.is_valid(raise_exception=True)
+        serializer.build_user(http_request)
+        with transaction.atomic():
+            registrations.lock(email)
+            if not registrations.pending().filter(pk=registration.pk).exists():
+                raise registrations.invalid_key()
+            registrations.drop(email, http_request)
+            try:
+                user = create_user(serializer, http_request)
+            except AddressTaken as error:
+                raise registrations.invalid_key() from error
+            registrations.prove(user, http_request, claimed=True)
+
+    def verify_account(self, values: dict[str, Any], request: Request) -> None:
+        """Verify the address of an account that is there already."""
+        http_request = request._request
+        confirmation = get_emailconfirmation_model().from_key(values["key"])
+        if confirmation is None:
+            raise registrations.invalid_key()
+        user = confirmation.email_address.user
+        if "password1" in values or "password2" in values:
+            raise ValidationError(
+                {"password1": [_("There is an account: its password is set by a password reset.")]},
+                code="has_password",
+            )
+        claimed = user_of_session(request) == user
+        if "password" in values:
+            if not confirm_password(user, values["password"], http_request):
+                raise registrations.invalid_password()
+            claimed = True
+        with transaction.atomic():
+            if not self._is_pending(confirmation) or not confirmation.confirm(http_request):
+                raise registrations.invalid_key()
+            if claimed:
+                registrations.claim(user)
+            else:
+                registrations.note_unclaimed(user)
+            record(
+                Event.EMAIL_VERIFIED,
+                http_request,
+                user_id=user.pk,
+                claimed="yes" if claimed else "no",
+            )
 
     @staticmethod
     def _is_pending(confirmation: Any) -> bool:
-        """Lock the address: its link is followed once, and not while its registration is replaced."""
-        if confirmation is None:
-            return False
-        pending = addresses.counting(verified=False).select_for_update(of=("self",))
-        address = pending.filter(pk=confirmation.email_address.pk).first()
+        """Lock the address: its link is followed once."""
+        waiting = addresses.counting(verified=False).select_for_update(of=("self",))
+        address = waiting.filter(pk=confirmation.email_address.pk).first()
         if address is not None:
             addresses.release(address.email)
         return address is not None
+
+
+def user_of_session(request: Request) -> Any | None:
+    """Return whose living session a request to a public endpoint carries, if it does."""
+    authentication = import_string(settings.SESSION_AUTHENTICATION_CLASS)()
+    try:
+        found = authentication.authenticate(request)
+    except APIException:
+        return None
+    return found and found[0]
+
+
+class RejectRegistrationView(PublicEndpoint, GenericAPIView):
+    """Delete a registration with the key of its mail's "this was not me"; an account loses the unproved address."""
+
+    serializer_class = RegistrationKeySerializer
+    rate_limit = "verify_email"
+
+    @extend_schema(
+        operation_id="registration_reject", responses={200: Detail, 400: codes("invalid_key")}
+    )
+    def post(self, request: Request) -> Response:
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        registrations.reject(serializer.validated_data["key"], request._request)
+        return Response({"detail": _("The registration was deleted.")})
 
 
 class ResendEmailView(PublicEndpoint, GenericAPIView):

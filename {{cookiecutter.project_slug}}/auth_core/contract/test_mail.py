@@ -88,8 +88,9 @@ def test_every_mail(
         # Django leaves the minutes of a full hour out: "1 p.m.", and "noon".
         assert re.search(r"(\d [ap]\.m\.|noon|midnight) UTC", message.body)
         links = re.findall(r"^https?://\S+$", message.body, re.M)
-        assert len(links) == 1
-        assert links[0].startswith("https://app.example.com/my/")
+        # To delete the registration, besides.
+        assert len(links) == 1 + ("reject-registration" in message.body)
+        assert all(link.startswith("https://app.example.com/my/") for link in links)
         page = Page()
         page.feed(html_of(message))
         assert page.tags == {"html", "head", "meta", "title", "body", "div", "p", "br", "a"}

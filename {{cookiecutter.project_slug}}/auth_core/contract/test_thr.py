@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from auth_core import policy
-from auth_core.accounts import backend, passwords
+from auth_core.accounts import backend, passwords, registrations
 from auth_core.audit.models import AuditEvent
 from auth_core.contract.marks import admin_is_here
 from auth_core.contract.test_ref import outcome
@@ -354,12 +354,12 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.append(password)
         return passwords.check_password(user, password)
 
-    def make_password(password: str) -> str:
+    def make_password(password: str, salt: str | None) -> str:
         seen.append(password)
-        return hashers.make_password(password)
+        return hashers.make_password(password, salt)
 
     monkeypatch.setattr(backend, "check_password", check_password)
-    monkeypatch.setattr(backend, "make_password", make_password)
+    monkeypatch.setattr(registrations, "make_password", make_password)
     return seen
 
 

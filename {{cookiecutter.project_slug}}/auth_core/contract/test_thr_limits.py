@@ -83,8 +83,8 @@ def test_a_registration_is_no_flood_of_mails(
     for email in (make_account().user.email, registration()["email"]):
         mailbox.clear()
         answers = [api.post("rest_register", registration(email=email)) for _ in range(7)]
-        assert {(answer.status, str(answer.body)) for answer in answers} == {
-            (201, str(answers[0].body))
+        assert {(answer.status, answer.body["detail"]) for answer in answers} == {
+            (201, "Verification e-mail sent.")
         }
         assert {tuple(message.to) for message in mailbox} == {(email,)}
         assert len(mailbox) == MAILS_AN_HOUR
@@ -295,6 +295,7 @@ COUNTED_INSIDE = {
     "rest_password_change": ["LOGIN_FREE_FAILURES"],
     "reauthenticate": ["LOGIN_FREE_FAILURES"],
     "token_refresh": ["refresh"],
+    "rest_verify_email": ["LOGIN_FREE_FAILURES"],
     # Of features that may be there.
     "tutorial_refresh": ["refresh"],
     "login_code_confirm": ["login_failed", "ACCOUNT_LOGIN_BY_CODE_MAX_ATTEMPTS"],

@@ -7,8 +7,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from auth_core.accounts import addresses
-from auth_core.accounts.serializers import RegisterSerializer, email_taken
+from auth_core.accounts import addresses, registrations
+from auth_core.accounts.serializers import RegisterSerializer
 from auth_core.audit.log import record
 
 from .models import Invitation, InvitationQuerySet
@@ -71,9 +71,8 @@ class InvitedRegisterSerializer(RegisterSerializer):
         read: Invitation = self.validated_data["invitation"]
         valid = Invitation.objects.valid().select_for_update()
         invitation = required(valid.filter(link=read.link))
+        registrations.drop(invitation.email, request)
         user = super().save(request)
-        if user is None:
-            raise email_taken()
         addresses.settle(user)
         invitation.accepted_by, invitation.accepted_at = user, timezone.now()
         invitation.save(update_fields=["accepted_by", "accepted_at"])

@@ -88,6 +88,9 @@ class InvitedRegisterView(RegisterView):
     400 with the code `invalid_invitation` for a key that is wrong, used, withdrawn or expired.
     """
 
+    # The key was read in a mail to the address.
+    is_pending = False
+
     def is_open(self, request: HttpRequest) -> bool:
         return True
 
@@ -101,7 +104,7 @@ class InvitedRegisterView(RegisterView):
     def post(self, request: Request) -> Response:
         return super().post(request)
 
-    def answer(self, http_request: HttpRequest, user: Any | None, email: str | None) -> Response:
+    def answer(self, http_request: HttpRequest, user: Any, email: str | None) -> Response:
         """Log in at once: the address needs no verification."""
         pair = sessions.start_session(user, http_request)
         return login_answer(self, pair, status.HTTP_201_CREATED)

@@ -13,6 +13,7 @@ PAGES = {
     "login": "login",
     **({"register": "register"} if policy.REGISTRATION == "open" else {}),
     "verify-email": "verify_email",
+    "reject-registration": "reject_registration",
     "forgot-password": "forgot_password",
     "reset-password": "reset_password",
     "change-email": "change_email",

@@ -20,8 +20,8 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import status
 from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
 
-from auth_core.accounts import addresses
-from auth_core.accounts.serializers import HAS_USERNAMES, RegisterSerializer
+from auth_core.accounts import addresses, registrations
+from auth_core.accounts.serializers import HAS_USERNAMES
 from auth_core.accounts.signals import credential_removed
 from auth_core.audit.log import Event as KernelEvent
 from auth_core.audit.log import record
@@ -110,13 +110,12 @@ def _owner_of(email: str) -> Any | None:
     """Return whose verified address this is; raises Conflict where it is somebody's who did not verify it.
 
     Both sides have seen the same mailbox then, whose owner could set a new password by mail as well. An
-    account that never verified it may have been made in wait for its owner.
+    account that never verified it, or that nobody has claimed, may have been made in wait for its owner.
     """
     owner = addresses.owner_of(email)
-    if owner is not None:
+    if owner is not None and not registrations.is_unclaimed(owner):
         return owner
-    abandoned = RegisterSerializer.abandoned(email).values("user")
-    if get_user_model().objects.filter(email=email).exclude(pk__in=abandoned).exists():
+    if get_user_model().objects.filter(email=email).exists():
         raise _account_exists()
     return None
 
@@ -149,7 +148,7 @@ def _register(
     if HAS_USERNAMES:
         suggestions = [user.username, user.first_name, "user"]
         user.username = get_account_adapter().generate_unique_username(suggestions)
-    RegisterSerializer.delete_abandoned(email)
+    registrations.drop(email, request)
     user.save(force_insert=True)
     if email:
         addresses.settle(user)

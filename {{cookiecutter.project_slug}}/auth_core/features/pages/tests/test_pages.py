@@ -27,6 +27,7 @@ MAILED = {
     "verify-email": "rest_verify_email",
     "forgot-password": "rest_password_reset",
     "reset-password": "rest_password_reset_confirm",
+    "reject-registration": "registration_reject",
     "change-email": "email_change_confirm",
     "restore-email": "email_change_undo",
 }

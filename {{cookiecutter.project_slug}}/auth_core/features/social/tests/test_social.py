@@ -44,6 +44,7 @@ from auth_core.testing import (
     at_once,
     forget_uses,
     link_secrets,
+    registration,
 )
 
 from .conftest import NAME, app_of
@@ -497,15 +498,17 @@ def test_an_account_in_wait_for_its_owner_gets_nobody(
 @open_only
 @pytest.mark.skipif(policy.EMAIL_VERIFICATION != "mandatory", reason="it owns the address")
 def test_a_registration_that_was_never_verified_gives_way(
-    provider: Provider, finish: Login, make_account: Any
+    provider: Provider, finish: Login
 ) -> None:
     """SOC-05: who registered a foreign address owns neither it nor what becomes of it."""
-    waiting = make_account(verified=False)
-    provider.has_user("ada", email=waiting.user.email, email_verified=True)
+    body = registration()
+    assert Api().post("rest_register", body).status == 201
+    waiting = USERS.get()
+    provider.has_user("ada", email=body["email"], email_verified=True)
     answer = finish()
     assert answer.status == 200, answer.body
-    assert answer.body["user"]["pk"] != str(waiting.user.pk)
-    assert not USERS.filter(pk=waiting.user.pk).exists()
+    assert answer.body["user"]["pk"] != str(waiting.pk)
+    assert not USERS.filter(pk=waiting.pk).exists()
     assert not USERS.get().has_usable_password()
 
 

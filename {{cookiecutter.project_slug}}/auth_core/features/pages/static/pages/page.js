@@ -6,7 +6,8 @@
 //   data-keep              its values stay
 //   data-confirm           a question that comes first
 //   data-needs, -otherwise what the link's fragment must carry; the id of what is shown without
-// Scripts hear the events "values" (what will be sent, to be changed), "done" (the answer), "step" (on document).
+// Scripts hear the events "values" (what will be sent, to be changed), "done" (the answer), "refused" (the error),
+// "step" (on document).
 
 import { AuthError, createClient } from "../auth_core/client.js";
 
@@ -174,6 +175,7 @@ async function submit(event) {
     if (answer !== null) finish(form, answer);
   } catch (error) {
     report(error, form);
+    form.dispatchEvent(new CustomEvent("refused", { detail: error }));
   } finally {
     form.ariaBusy = "false";
   }
