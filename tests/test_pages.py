@@ -292,6 +292,30 @@ def test_a_user_lives(site: Site, open_browser: Callable[..., BrowserContext]) -
     ada.hear("You are logged out.")
 
 
+def test_two_projects_on_one_host_leave_each_other_alone(
+    sites: Sites, bake: Bake, home: Path, open_browser: Callable[..., BrowserContext]
+) -> None:
+    """Cookies know no port: in one browser somebody logs in and out at each (CKE-19, CKE-20)."""
+    context, here = open_browser(locale="en-GB"), sites("cookie")
+    project = bake(**ALL, token_delivery="cookie", project_slug="sister-api")
+    with served(project, home) as there:
+        ada, eve = User(here, context.new_page()), User(there, context.new_page())
+        for user in (ada, eve):
+            user.register()
+            user.log_in()
+        theirs = {"name": "of-somebody-else", "value": "1", "url": here.origin}
+        context.add_cookies([theirs])  # type: ignore[list-item]
+        for user in (ada, eve):
+            user.page.reload()
+            user.see_account()
+        eve.page.get_by_role("button", name="Log out", exact=True).click()
+        eve.is_out()
+        ada.page.reload()
+        ada.see_account()
+        names = {cookie["name"] for cookie in context.cookies(here.origin)}
+        assert names == {"my-api-access", "my-api-refresh", "of-somebody-else"}
+
+
 def test_a_form_takes_nothing_before_its_script_listens(
     site: Site, open_browser: Callable[..., BrowserContext]
 ) -> None:
