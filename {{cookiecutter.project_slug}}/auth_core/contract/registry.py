@@ -19,7 +19,6 @@ IDS = re.compile(r"\A((?:[A-Z]{2,4}-\d\d(?:, )?)+):")
 LATER = {
     "ACC-12",
     "ACC-13",
-    "ACC-14",
     "ACC-15",
     "ACC-16",
     "ACC-17",
@@ -46,9 +45,6 @@ LATER = {
     "REF-21",
     "REF-22",
     "REF-23",
-    "REG-12",
-    "REG-13",
-    "REG-14",
     "REV-20",
     "REV-21",
     "REV-22",
