@@ -174,10 +174,10 @@ class User:
     page: Page
     name: str = field(default_factory=lambda: f"u{uuid.uuid4().hex[:10]}")
     password: str = PASSWORD
+    email: str = ""
 
-    @property
-    def email(self) -> str:
-        return f"{self.name}@example.com"
+    def __post_init__(self) -> None:
+        self.email = self.email or f"{self.name}@example.com"
 
     def visit(self, page: str) -> None:
         self.page.goto(f"{self.site.origin}/account/{page}")

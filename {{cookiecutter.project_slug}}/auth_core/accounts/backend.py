@@ -87,7 +87,8 @@ class AuthenticationBackend(ModelBackend):
                 # As long as for somebody who exists.
                 if pending := registrations.waiting_user(_field_of(name), name, password):
                     attempt.succeed()
-                    vars(request)["login_pending"] = pending
+                    if request is not None:
+                        vars(request)["login_pending"] = pending
                 return None
             if not check_password(user, password) or not self.user_can_authenticate(user):
                 return None

@@ -98,8 +98,12 @@ def dressed(registration: Registration) -> Any:
 
 
 def is_unclaimed(user: Any) -> bool:
-    """Say whether nobody has shown the account's mailbox and password together so far."""
-    return not addresses.is_verified(user) or Registration.objects.filter(user=user.pk).exists()
+    """Say whether nobody has shown the account's mailbox and password together so far.
+
+    Only who registered with the present address can have left that open: an address that was changed
+    since was asked for in a session, and what an operator or a script made is claimed.
+    """
+    return Registration.objects.filter(user=user.pk, email=user.email).exists()
 
 
 def claim(user: Any) -> None:
@@ -220,20 +224,17 @@ def keep(
     return registration, registration
 
 
-def note_unclaimed(user: Any, **context: str) -> Registration:
-    """Remember that nobody has shown an account's mailbox and password together, and who made it."""
+def note_unclaimed(user: Any, request: HttpRequest) -> Registration:
+    """Remember who registered an account that is there before its address is proved."""
     now = timezone.now()
-    noted, _created = Registration.objects.get_or_create(
+    return Registration.objects.create(
         user=user,
-        defaults={
-            "username": user.username if _has_usernames() else None,
-            "email": user.email,
-            "requested_at": now,
-            "activated_at": now,
-            **context,
-        },
+        username=user.username if _has_usernames() else None,
+        email=user.email,
+        requested_at=now,
+        activated_at=now,
+        **context_of(request),
     )
-    return noted
 
 
 def activate(

@@ -24,7 +24,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from auth_core import policy
-from auth_core.audit.log import Event, context_of, record
+from auth_core.audit.log import Event, record
 from auth_core.http.errors import all_codes
 from auth_core.http.schema import Detail, codes
 from auth_core.http.views import PublicEndpoint, RateLimited
@@ -193,7 +193,7 @@ class RegisterView(PublicEndpoint, GenericAPIView):
     def answer(self, http_request: HttpRequest, user: Any, email: str | None) -> Response:
         """Log in; mail the link, which need not be followed first."""
         if email:
-            registration = registrations.note_unclaimed(user, **context_of(http_request))
+            registration = registrations.note_unclaimed(user, http_request)
             if policy.EMAIL_VERIFICATION != "none" and allows("signup", email, http_request):
                 _defer_signup_mail(email, registration)
         return login_answer(
@@ -224,7 +224,11 @@ class VerifyEmailView(PublicEndpoint, GenericAPIView):
     serializer_class = VerifyEmailSerializer
     rate_limit = "verify_email"
 
-    @extend_schema(operation_id="verify_email", responses={200: Detail, 400: codes(*VERIFY_CODES)})
+    @extend_schema(
+        operation_id="verify_email",
+        responses={200: Detail, 400: codes(*VERIFY_CODES)},
+        examples=[OpenApiExample("key", value={"key": "Ik..."}, request_only=True)],
+    )
     def post(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -285,8 +289,6 @@ class VerifyEmailView(PublicEndpoint, GenericAPIView):
                 raise registrations.invalid_key()
             if claimed:
                 registrations.claim(user)
-            else:
-                registrations.note_unclaimed(user)
             record(
                 Event.EMAIL_VERIFIED,
                 http_request,

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from auth_core import policy
 from auth_core.accounts.models import Registration
+from auth_core.accounts.registrations import is_unclaimed
 from auth_core.contract.marks import verification_is_mandatory
 from auth_core.testing import PASSWORD, Account, Api, link_secrets, registration
 
@@ -50,7 +51,7 @@ def test_what_waits_for_its_link_becomes_a_registration(
 @pytest.mark.parametrize("why", ["verified", "logged in", "staff", "deactivated", "no row"])
 def test_accounts_stay_accounts(make_account: Any, why: str) -> None:
     """REG-12: whoever was verified, has logged in, or was made or closed by an administrator."""
-    changes = {
+    changes: dict[str, dict[str, Any]] = {
         "logged in": {"last_login": timezone.now()},
         "staff": {"is_staff": True},
         "deactivated": {"is_active": False},
@@ -65,10 +66,12 @@ def test_accounts_stay_accounts(make_account: Any, why: str) -> None:
 
 @pytest.mark.skipif(policy.EMAIL_VERIFICATION == "mandatory", reason="by the policy")
 def test_without_mandatory_verification_accounts_stay(make_account: Any) -> None:
-    """REG-12: they may be in use."""
-    account = make_account(verified=False)
+    """REG-14: they may be in use; nobody has shown mailbox and password together."""
+    account, verified = make_account(verified=False), make_account()
     MIGRATION.carry_over(apps, EDITOR)
     assert account.log_in().is_alive
+    assert is_unclaimed(account.user)
+    assert not is_unclaimed(verified.user)
 
 
 @verification_is_mandatory

@@ -1,4 +1,7 @@
-"""Makes pending registrations of accounts that nobody ever verified: they no longer hold a name or an address."""
+"""Makes pending registrations of accounts that nobody ever verified: they no longer hold a name or an address.
+
+Where verification is not mandatory they stay, and are unclaimed.
+"""
 
 from typing import Any
 
@@ -12,8 +15,7 @@ from auth_core.accounts.registrations import former_id
 
 
 def carry_over(apps: Any, schema_editor: Any) -> None:
-    if policy.EMAIL_VERIFICATION != "mandatory":
-        return
+    is_pending = policy.EMAIL_VERIFICATION == "mandatory"
     database = schema_editor.connection.alias
     users = apps.get_model(settings.AUTH_USER_MODEL).objects.using(database)
     addresses = apps.get_model("account", "EmailAddress").objects.using(database)
@@ -21,11 +23,12 @@ def carry_over(apps: Any, schema_editor: Any) -> None:
     unverified = addresses.filter(
         email=F("user__email"),
         verified=False,
-        user__last_login=None,
         user__is_active=True,
         user__is_staff=False,
         user__is_superuser=False,
     ).exclude(user__in=addresses.filter(verified=True).values("user"))
+    if is_pending:
+        unverified = unverified.filter(user__last_login=None)
     columns = ("pk", "user", "user__username", "email", "user__password", "user__date_joined")
     for pk, user, username, email, password, joined in unverified.values_list(*columns):
         registrations.create(
@@ -33,9 +36,12 @@ def carry_over(apps: Any, schema_editor: Any) -> None:
             user_id=user,
             username=username if policy.LOGIN_WITH != "email" else None,
             email=email,
-            password=password,
+            password=password if is_pending else "",
             requested_at=joined,
+            activated_at=None if is_pending else joined,
         )
+        if not is_pending:
+            continue
         name = {"username": None} if policy.LOGIN_WITH != "email" else {}
         users.filter(pk=user).update(email=None, password=make_password(None), **name)
         addresses.filter(user=user).delete()
