@@ -2,6 +2,7 @@
 
 import io
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +22,6 @@ from auth_core.contract.test_acc_email import (
     NEW,
     NEWER,
     addresses,
-    ask,
     asked,
     changed,
     confirm,
@@ -29,6 +29,7 @@ from auth_core.contract.test_acc_email import (
     is_refused,
     undo,
 )
+from auth_core.mail import outbox
 from auth_core.sessions.models import AuthSession, RevocationReason
 from auth_core.testing import (
     OTHER_PASSWORD,
@@ -179,16 +180,22 @@ def test_who_had_the_account_is_known(account: Account, changed: Any, clock: Any
 
 
 @real_transactions
-@pytest.mark.parametrize("run", range(3))
-def test_of_changes_at_once_one_counts(account: Account, mailbox: list[Any], run: int) -> None:
-    """ACC-18: both addresses are mailed a key; the account gets the one whose own key is good."""
-    client = account.log_in()
-    assert [it.status for it in at_once(partial(ask, client), partial(ask, client, NEWER))] == [
-        200
-    ] * 2
+def test_of_changes_at_once_one_counts(account: Account, mailbox: list[Any]) -> None:
+    """ACC-18: every address is mailed a key; the account gets the one whose own key is good."""
+    session = claims_of(account.log_in().access)["sid"]
+    wanted = [f"new{number}@example.com" for number in range(8)]
+    send = partial(email_change.send_confirmation_mail, str(account.user.pk), session)
+    task = SimpleNamespace(id="1", enqueued_at=timezone.now())
+
+    def job(email: str) -> None:
+        outbox.current_task.set(task)
+        send(email)
+
+    at_once(*(partial(job, email) for email in wanted))
+    assert sorted(to for mail in mailbox for to in mail.to) == wanted
     assert EmailChange.objects.count() == 1
-    answers = {mail.to[0]: confirm(link_secrets(mail)).status for mail in list(mailbox[:2])}
-    assert sorted(answers.values()) == [200, 400]
+    answers = {mail.to[0]: confirm(link_secrets(mail)).status for mail in mailbox[:8]}
+    assert sorted(answers.values()) == [200] + [400] * 7
     assert answers[str(email_of(account))] == 200
 
 

@@ -330,6 +330,7 @@ ELSEWHERE = {
     Event.EMAIL_CHANGE_REQUESTED,
     Event.EMAIL_CHANGED,
     Event.EMAIL_RESTORED,
+    Event.EMAIL_TAKEN,
 }
 each_cause = pytest.mark.parametrize(
     "cause", [it for it in CAUSES if it.here], ids=lambda it: it.prepare.__name__
