@@ -5,6 +5,18 @@ from django.conf import settings
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db.models.signals import post_delete, post_save
 
+from auth_core import env
+
+ASKS_DJANGO = "django.contrib.auth.middleware.AuthenticationMiddleware"
+ASKS_THE_LIST = "auth_core.sessions.django_sessions.LivingSessionMiddleware"
+
+
+def refuse_unchecked_sessions() -> None:
+    """Refuse a MIDDLEWARE of the team's own that would believe Django's cookie of an ended session."""
+    found = [it for it in settings.MIDDLEWARE if it in (ASKS_DJANGO, ASKS_THE_LIST)]
+    if found[-1:] == [ASKS_DJANGO]:
+        env.refuse("MIDDLEWARE", "believes sessions that have ended", f"put {ASKS_THE_LIST} behind")
+
 
 class SessionsConfig(AppConfig):
     name = "auth_core.sessions"
@@ -18,6 +30,7 @@ class SessionsConfig(AppConfig):
         from .services import end_if_deactivated
 
         post_save.connect(end_if_deactivated, sender=settings.AUTH_USER_MODEL)
+        refuse_unchecked_sessions()
         user_logged_in.connect(begin)
         user_logged_out.connect(end)
         for changed in (settings.AUTH_USER_MODEL, "auth_sessions.AuthSession"):
