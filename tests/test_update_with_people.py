@@ -34,7 +34,9 @@ pytestmark = pytest.mark.slow
 FORMER: Final = "7c55c903fd96c74d592798aee0573d72ab06a398"
 # What ends with the update: the name of a subclass of Person, and the sentence of UPGRADING.md
 # that says so.
-ENDS: Final[dict[str, str]] = {}
+ENDS: Final[dict[str, str]] = {
+    "Administrator": "Sessions of the admin end: whoever works there logs in again.",
+}
 
 PROJECTS: dict[str, Answers] = {
     "tokens in headers, PostgreSQL, many features": {
@@ -370,7 +372,7 @@ class Nickname(Person):
 
 
 class Administrator(Person):
-    """A session of the admin goes on."""
+    """A session of the admin."""
 
     def before(self) -> None:
         make_admin(self.site.project, self.site.environment, **self.site.variables)

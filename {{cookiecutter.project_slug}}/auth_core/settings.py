@@ -316,7 +316,8 @@ REFRESH_TOKEN_LIFETIME = timedelta(days=policy.REFRESH_TOKEN_DAYS)
 # nothing then is left; the requests of one that lives.
 SESSION_GATES: list[str] = []
 SESSION_RESTRICTIONS: list[str] = []
-# Of functions(user, request) that refuse by raising what comes without a session, by a key of the user.
+# Of functions(user, request) that refuse by raising what comes without tokens: a request by a key of the
+# user, a login by Django's session cookie.
 USER_RESTRICTIONS: list[str] = []
 # Dotted paths of serializers: what a login is answered with when a gate wants one more step first.
 SESSION_STEP_ANSWERS: list[str] = []

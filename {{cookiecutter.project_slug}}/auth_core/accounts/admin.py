@@ -1,6 +1,6 @@
 """What an administrator may do for users in the admin; users/admin.py builds on it."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import allauth.account.admin  # it registers what is replaced here
 import allauth.socialaccount.admin  # noqa: F401 - and this, too
@@ -10,6 +10,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.templatetags.admin_urls import admin_urlname
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import UserChangeForm
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -33,6 +34,12 @@ from .signals import account_recovered
 RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 
+class AccountChangeForm(UserChangeForm):
+    class Meta(UserChangeForm.Meta):
+        # Django's field for user names fails on a user without one; ours is in the model.
+        field_classes: ClassVar[dict[str, Any]] = {}
+
+
 class AccountAdmin(DjangoUserAdmin):
     """Django's, but nobody sets a password for somebody who has an address (ASVS 6.4.6).
 
@@ -40,6 +47,7 @@ class AccountAdmin(DjangoUserAdmin):
     rights or by the address of one (ASVS 8.2.1).
     """
 
+    form = AccountChangeForm
     actions = ("send_password_reset",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

@@ -21,16 +21,18 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from rest_framework.exceptions import PermissionDenied
 
-from auth_core import policy
+from auth_core import env, policy
 from auth_core.accounts import addresses
 from auth_core.accounts.models import EmailChange
 from auth_core.accounts.signals import account_recovered
 from auth_core.audit.models import AuditEvent
 from auth_core.contract.marks import admin_is_here, registration_is_open
 from auth_core.contract.processes import PRODUCTION, run
+from auth_core.sessions.apps import ASKS_DJANGO, ASKS_THE_LIST, refuse_unchecked_sessions
 from auth_core.sessions.models import DJANGO, AuthSession
 from auth_core.sessions.tokens import AccessToken, RefreshToken
 from auth_core.testing import (
+    DELIVERIES,
     OTHER_PASSWORD,
     PASSWORD,
     Account,
@@ -284,7 +286,7 @@ def test_no_token_is_of_such_a_session(root: Account) -> None:
     """REV-16: not even one that was signed for it."""
     try_login(root)
     session = AuthSession.objects.get()
-    for delivery in ("header", "cookie"):
+    for delivery in DELIVERIES[policy.TOKEN_DELIVERY]:
         token = str(AccessToken.for_session(session))
         client = Api(token, str(RefreshToken.for_session(session)), csrf="x", delivery=delivery)
         assert client.get("rest_user_details").status == 401
@@ -348,6 +350,19 @@ def test_the_cookies_of_production() -> None:
     assert {"HttpOnly", "Path", "SameSite", "Secure"} <= parts
     assert "Domain" not in parts
     assert session == f"{prefix}-sessionid / None True True Lax"
+
+
+def test_a_middleware_that_believes_dead_sessions_is_refused(settings: Any) -> None:
+    """REV-22: a list of the team's own that lacks ours, or has it first, keeps the project from starting."""
+    refuse_unchecked_sessions()
+    settings.MIDDLEWARE = [ASKS_THE_LIST, ASKS_DJANGO]
+    with pytest.raises(env.Misconfigured, match="MIDDLEWARE"):
+        refuse_unchecked_sessions()
+    settings.MIDDLEWARE = [ASKS_DJANGO]
+    with pytest.raises(env.Misconfigured, match="MIDDLEWARE"):
+        refuse_unchecked_sessions()
+    settings.MIDDLEWARE = []
+    refuse_unchecked_sessions()
 
 
 # --- A login --------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ class AuthSessionAdmin(ViewOnlyAdmin):
     list_display = (
         "id",
         "user",
+        "delivery",
         "created_at",
         "rotated_at",
         "absolute_expires_at",
@@ -23,7 +24,7 @@ class AuthSessionAdmin(ViewOnlyAdmin):
         "revoked_reason",
         "ip",
     )
-    list_filter = ("revoked_reason", "created_at")
+    list_filter = ("delivery", "revoked_reason", "created_at")
     list_select_related = ("user",)
     search_fields = ("id", "user__username", "user__email", "ip")
     exclude = ("auth_hash", "network")
