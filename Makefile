@@ -7,7 +7,7 @@ STAMP = $(VENV)/.synced
 export UV_PYTHON_DOWNLOADS = never
 export UV_PROJECT_ENVIRONMENT = $(VENV)
 
-.PHONY: help demo test test-quick check fix conformance messages docs audit lock clean
+.PHONY: help demo test test-quick check fix conformance rows messages docs audit lock clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -33,6 +33,9 @@ fix: $(STAMP) ## Format and repair what can be repaired by itself
 conformance: $(STAMP) ## Write the table of conformance and the ASVS statement from the tests
 	@$(RUN) -m scripts.conformance
 	@cd '{{cookiecutter.project_slug}}' && $(CURDIR)/$(RUN) -B -m auth_core.contract.asvs > docs/asvs.md
+
+rows: $(STAMP) ## Find few rows in which every pair of answers occurs (minutes; writes tests/rows.json)
+	@$(RUN) -c 'from tests.variants import store; store()'
 
 messages: $(STAMP) ## Compile the translations of the built-in pages
 	@$(RUN) -m scripts.messages

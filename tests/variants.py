@@ -1,19 +1,21 @@
 """The variants that are tested: every pair of answers, in as few projects as that takes.
 
-The table follows from cookiecutter.json, the samples below and the hooks' own refusals: a new
-question, value or contradiction needs no entry anywhere else.
+The table follows from cookiecutter.json, the samples below and the hooks' own refusals. `make rows`
+writes it to rows.json, because to find few rows takes minutes: after a new question, value or
+contradiction a test asks for it.
 
     STRENGTH=3   every three answers together, not every two
     SHARES=1     each project runs all of its own tests, not one of five shares of them
 """
 
+import json
 import os
 import shlex
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any, Final
 
-from covertable import make
+from covertable.main import Controller
 
 from tests.project import (
     COMBINATIONS,
@@ -21,6 +23,7 @@ from tests.project import (
     DEFAULTS,
     PRESETS,
     QUESTIONS,
+    ROOT,
     Answers,
     complete,
     pre_gen,
@@ -40,6 +43,8 @@ SAMPLES: Final[dict[str, list[str]]] = {
 }
 STRENGTH: Final = int(os.environ.get("STRENGTH", "2"))
 SHARES: Final = int(os.environ.get("SHARES", "5"))
+STORED: Final = ROOT / "tests" / "rows.json"
+IS_STORED: Final = (STRENGTH, SHARES) == (2, 5) and STORED.exists()
 # Not asked, but varied alike: the interpreter, and which share of the tests runs.
 PYTHON, SHARE = "python", "share"
 
@@ -106,15 +111,31 @@ def constraints(values: dict[str, list[Any]]) -> list[Answers]:
     return found
 
 
-def table(strength: int) -> list[Row]:
-    """Return rows in which every possible combination of so many values occurs."""
+def covering(strength: int, seconds: int = 0) -> list[Answers]:
+    """Return rows in which every possible combination of so many values occurs.
+
+    With `seconds`, simulated annealing makes them fewer for so long.
+    """
     values = factors()
     # Of the tolerances that were tried this one gives the fewest rows.
-    made = make(values, strength=strength, constraints=constraints(values), tolerance=2)
-    rows = [{name: row[name] for name in values} for row in made]
+    maker = Controller(values, strength=strength, constraints=constraints(values), tolerance=2)
+    made = list(maker.make_async())
+    if seconds:
+        made = maker.optimize(made, {"budget_ms": seconds * 1000, "min_collateral_samples": 4})
+    return [{name: row[name] for name in values} for row in made]
+
+
+def table() -> list[Row]:
+    rows = json.loads(STORED.read_text("utf-8")) if IS_STORED else covering(STRENGTH)
     return [
         Row(number, given(row), row[PYTHON], row[SHARE]) for number, row in enumerate(rows, start=1)
     ]
+
+
+def store() -> None:
+    """Write rows.json: a line for each row."""
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in covering(STRENGTH, 300))
+    STORED.write_text(f"[\n{lines}\n]\n", "utf-8")
 
 
 def pairs_for_types(answers: Answers) -> set[Any]:
@@ -141,7 +162,7 @@ def enough_for_types(rows: list[Row]) -> list[Row]:
     return sorted(chosen, key=lambda row: row.number)
 
 
-ROWS: Final = table(STRENGTH)
+ROWS: Final = table()
 TYPED: Final = enough_for_types(ROWS)
 # The first row of each share that has PostgreSQL: there, statements are prepared.
 PREPARING: Final = {

@@ -1,4 +1,4 @@
-"""Runs in a rendered project's folder and environment: Django's checks, migrations, schema, README.
+"""Runs in a rendered project and its environment: Django's checks, migrations, schema, documents.
 
 python -W error checks.py development|production
 """
@@ -12,13 +12,16 @@ import shlex
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import django
 from django.core.management import call_command
 from django.urls import resolve
+from referencing import Registry
 
 # Of the documents: what is served there is not the API.
 METRICS_PORT = 9100
@@ -93,11 +96,32 @@ def check_dependencies() -> None:
                 assert names & declared, f"{file} imports {package}, which no dependency brings"
 
 
+def check_statement() -> None:
+    """Demand that the statement about ASVS is the same whatever was chosen."""
+    statement = import_module("auth_core.contract.asvs").statement()
+    assert statement == Path("docs/asvs.md").read_text("utf-8"), "Run `make conformance`."
+
+
+def crawl_once() -> None:
+    """Keep what jsonschema finds in a registry: it looks through all of it for each reference."""
+    crawl: Any = Registry.crawl
+    done: dict[int, tuple[Any, Any]] = {}
+
+    def crawl_or_recall(registry: Any) -> Any:
+        if id(registry) not in done:
+            done[id(registry)] = registry, crawl(registry)
+        return done[id(registry)][1]
+
+    Registry.crawl = crawl_or_recall  # type: ignore[assignment]
+
+
 def development() -> None:
+    crawl_once()
     check_dependencies()
     call_command("check", fail_level="WARNING")
     call_command("makemigrations", check_changes=True, dry_run=True, verbosity=0)
     call_command("spectacular", validate=True, fail_on_warn=True, file=os.devnull)
+    check_statement()
     assert check_requests(Path("README.md"))
     for document in Path("docs").glob("*.md"):
         check_requests(document)
