@@ -48,12 +48,12 @@ def user_with_facts(name: str, request: HttpRequest | None) -> Any | None:
     field = _field_of(name)
     if field not in policy.LOGIN_WITH:
         return None
+    # Stored by IDNA 2003; `manage.py checkaddresses` names it. Nothing is mailed there for this name.
+    former = former_spelling(name) if field == "email" else None
     context = login_context(request)
-    user = QUERIES[field].first(name=name, **context)
-    if user is None and field == "email" and (former := former_spelling(name)):
-        # Stored by IDNA 2003; `manage.py checkaddresses` names it. Nothing is mailed there for this name.
-        user = QUERIES[field].first(name=former, **context)
-    return user
+    # As many queries, whoever is found.
+    found = [QUERIES[field].first(name=it, **context) for it in (name, former) if it]
+    return next(filter(None, found), None)
 
 
 class AuthenticationBackend(ModelBackend):

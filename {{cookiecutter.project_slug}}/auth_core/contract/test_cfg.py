@@ -133,6 +133,12 @@ def test_production_refuses_a_weak_value(name: str, value: str, load: Any) -> No
     assert len(value) < 10 or value not in line
 
 
+def test_a_listed_origin_is_taken_as_browsers_write_it(load: Any) -> None:
+    """A slash at the end, capitals and the port that https has anyway make no other origin."""
+    listed = load(CORS_ALLOWED_ORIGINS="https://Admin.example.com/,https://b.example.com:443")
+    assert listed["CORS_ALLOWED_ORIGINS"] == ["https://admin.example.com", "https://b.example.com"]
+
+
 @pytest.mark.skipif(policy.DATABASE != "postgresql", reason="no PostgreSQL by the policy")
 @pytest.mark.parametrize(
     "url",

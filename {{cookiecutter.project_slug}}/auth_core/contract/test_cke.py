@@ -79,7 +79,8 @@ OPEN = [
     ("CORS_ALLOWED_ORIGIN_REGEXES", [r"^https?://[a-z.]*"]),
     ("CORS_ALLOWED_ORIGIN_REGEXES", [r"^https://app\.example\.com$", r"\w+.*$"]),
 ]
-WRONG = [
+WRONG: list[tuple[str, Any]] = [
+    ("MIDDLEWARE", ["corsheaders.middleware.CorsMiddleware"]),
     ("CORS_ALLOWED_ORIGIN_REGEXES", [r"https://(app"]),
     *(
         ("CORS_ALLOWED_ORIGINS", [LISTED, origin])

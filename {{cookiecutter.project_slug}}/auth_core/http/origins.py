@@ -21,7 +21,8 @@ STRANGERS = (
     "https://stranger.example",
     "https://a.stranger.example:8443",
 )
-EXAMPLE = "for example https://app.example.com"
+THEIRS = "corsheaders.middleware.CorsMiddleware"
+OURS = "auth_core.http.middleware.CorsMiddleware"
 
 
 def origin_of(url: str) -> str:
@@ -45,8 +46,11 @@ def is_ours(origin: str) -> bool:
 
 def refuse_what_is_open() -> None:
     """Stop the start where a setting names no origin, or lets strangers read answers (ASVS 3.4.2)."""
+    if THEIRS in settings.MIDDLEWARE:
+        # It matches the beginning of an origin.
+        env.refuse("MIDDLEWARE", f"holds {THEIRS}", f"put {OURS} in its place")
     for name, problem in _problems():
-        env.refuse(name, problem, EXAMPLE)
+        env.refuse(name, problem, "for example https://app.example.com")
 
 
 def _problems() -> Iterator[tuple[str, str]]:
