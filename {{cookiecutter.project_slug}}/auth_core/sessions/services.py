@@ -100,7 +100,7 @@ def login_facts(now: Any, network: Any, agent: Any) -> dict[str, Any]:
     }
 
 
-class ProofWithdrawn(Exception):
+class ProofWithdrawnError(Exception):
     """What one of SESSION_GATES raises where what was proved counts no more: refused like a wrong password."""
 
 
@@ -152,7 +152,7 @@ def start_session(user: Any, request: HttpRequest, *, amr: Iterable[str] = ("pwd
             if user.live_sessions >= policy.MAX_SESSIONS_PER_USER // 2:
                 _evict_oldest(session, request)
             _record_login(session, request)
-    except ProofWithdrawn:
+    except ProofWithdrawnError:
         refuse_login("invalid_credentials", request, user_id=user.pk)
     except DatabaseError:
         if get_user_model().objects.filter(pk=user.pk).exists():

@@ -28,7 +28,12 @@ from auth_core.audit.log import record
 from auth_core.mail import outbox
 from auth_core.sessions.lookup import locked_user
 from auth_core.sessions.models import AuthSession, RevocationReason
-from auth_core.sessions.services import ProofWithdrawn, end_sessions, lock_owner, with_login_facts
+from auth_core.sessions.services import (
+    ProofWithdrawnError,
+    end_sessions,
+    lock_owner,
+    with_login_facts,
+)
 
 from .models import Flow, Unlinked
 from .providers import known_as
@@ -93,7 +98,7 @@ def require_link(session: AuthSession, request: HttpRequest) -> None:
     # Whatever unlinks has happened, or comes after this session and ends it.
     locked_user(session.user_id)
     if not SocialAccount.objects.filter(pk=came_by).exists():
-        raise ProofWithdrawn
+        raise ProofWithdrawnError
 
 
 def _accounts_of(login: SocialLogin) -> Any:
