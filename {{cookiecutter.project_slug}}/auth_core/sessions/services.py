@@ -122,6 +122,7 @@ def start_session(user: Any, request: HttpRequest, *, amr: Iterable[str] = ("pwd
     not told from a wrong password, and `email_not_verified` where verification is mandatory; and what
     SESSION_GATES raise.
     """
+    proved = user
     if not hasattr(user, "live_sessions"):
         user = with_login_facts(get_user_model().objects.filter(pk=user.pk), request).get()
     if not user.is_active:
@@ -144,6 +145,8 @@ def start_session(user: Any, request: HttpRequest, *, amr: Iterable[str] = ("pwd
                 network=network_of(request),
                 **context_of(request),
             )
+            if "pwd" not in session.amr:
+                _require_unchanged(proved)
             # Asked when the row stands, so that a change that ends sessions has happened or sees it.
             for gate in settings.SESSION_GATES:
                 import_string(gate)(session, request)
@@ -159,6 +162,16 @@ def start_session(user: Any, request: HttpRequest, *, amr: Iterable[str] = ("pwd
             raise
         refuse_login("invalid_credentials", request)  # the account was deleted meanwhile
     return TokenPair.of(session)
+
+
+def _require_unchanged(proved: Any) -> None:
+    """Lock the user; refuse one whose account was recovered since they proved who they are.
+
+    Not for a password: a session is bound to it, and ends with it.
+    """
+    user = lookup.locked_user(proved.pk)
+    if user is None or (user.email, user.password) != (proved.email, proved.password):
+        raise ProofWithdrawnError
 
 
 def _record_login(session: AuthSession, request: HttpRequest) -> None:

@@ -93,11 +93,8 @@ def _user_by(account: SocialAccount, request: HttpRequest) -> Any:
 def require_link(session: AuthSession, request: HttpRequest) -> None:
     """Refuse a session that began by a linked account which was unlinked meanwhile: one of SESSION_GATES."""
     came_by = getattr(session.user, "came_by", None)
-    if came_by is None:
-        return
-    # Whatever unlinks has happened, or comes after this session and ends it.
-    locked_user(session.user_id)
-    if not SocialAccount.objects.filter(pk=came_by).exists():
+    # The user is locked: whatever unlinks has happened, or comes after this session and ends it.
+    if came_by is not None and not SocialAccount.objects.filter(pk=came_by).exists():
         raise ProofWithdrawnError
 
 
