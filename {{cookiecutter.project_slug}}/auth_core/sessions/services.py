@@ -150,10 +150,10 @@ def start_session(user: Any, request: HttpRequest, *, amr: Iterable[str] = ("pwd
             # Asked when the row stands, so that a change that ends sessions has happened or sees it.
             for gate in settings.SESSION_GATES:
                 import_string(gate)(session, request)
-            user_logged_in.send(sender=type(user), request=request, user=user)
             # Many logins at once see one another behind the lock only.
             if user.live_sessions >= policy.MAX_SESSIONS_PER_USER // 2:
                 _evict_oldest(session, request)
+            user_logged_in.send(sender=type(user), request=request, user=user)
             _record_login(session, request)
     except ProofWithdrawnError:
         refuse_login("invalid_credentials", request, user_id=user.pk)
@@ -228,8 +228,8 @@ def auth_hashes(user: Any) -> list[str]:
     return [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
 
 
-def lives(session_id: Any, user: Any) -> bool:
-    """Say whether a session is one of this user, whose row is locked, and lives."""
+def has_session(user: Any, session_id: Any) -> bool:
+    """Say whether a user, whose row is locked, has this session, and it lives."""
     sessions = AuthSession.objects.live().filter(pk=session_id, user=user.pk)
     return sessions.filter(auth_hash__in=auth_hashes(user)).exists()
 
@@ -242,7 +242,7 @@ def lock_owner(session: Any) -> Any:
     Raises AuthenticationFailed (401) with the code `session_revoked`.
     """
     user = lookup.locked_user(session.user_id)
-    if user is None or not lives(session.pk, user):
+    if user is None or not has_session(user, session.pk):
         raise refusal("session_revoked")
     return user
 
