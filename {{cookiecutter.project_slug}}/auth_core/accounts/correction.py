@@ -14,7 +14,7 @@ from auth_core.mail import outbox
 from auth_core.sessions.models import AuthSession, RevocationReason
 from auth_core.sessions.services import end_sessions
 
-from . import mails
+from . import mails, registrations
 from .models import EmailChange, PasswordResetNonce
 from .signals import account_recovered
 
@@ -27,6 +27,7 @@ def correct_address(user: Any, email: str | None, request: HttpRequest) -> None:
     that takes a change back; sessions of both kinds end, and what receivers of `account_recovered` end.
     Both addresses are told, and the new one is mailed a link to verify it.
     """
+    registrations.drop(email, request)
     PasswordResetNonce.objects.filter(user=user.pk).delete()
     user = get_user_model()._base_manager.select_for_update().get(pk=user.pk)
     former = user.email
@@ -37,7 +38,7 @@ def correct_address(user: Any, email: str | None, request: HttpRequest) -> None:
     user.save(update_fields=["email"])
     every = AuthSession.objects.filter(user=user)
     end_sessions(every, RevocationReason.ADMIN, request, user_id=user.pk)
-    account_recovered.send(sender=type(user), request=request, user=user)
+    account_recovered.send(sender=type(user), request=request, user=user, email=None, since=None)
     signals.email_changed.send(
         sender=EmailAddress,
         request=request,

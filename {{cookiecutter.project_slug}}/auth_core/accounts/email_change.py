@@ -30,7 +30,7 @@ from auth_core.mail import outbox
 from auth_core.sessions.lookup import locked_user
 from auth_core.sessions.models import AuthSession, RevocationReason
 from auth_core.sessions.permissions import RecentlyAuthenticated
-from auth_core.sessions.services import end_sessions, lives
+from auth_core.sessions.services import end_sessions, has_session
 
 from . import addresses, registrations
 from .adapter import frontend_link
@@ -131,7 +131,7 @@ def send_confirmation_mail(user_id: str, session_id: str, email: str) -> None:
     with transaction.atomic():
         # One at a time, or each of several requests at once would leave a link that works.
         user = locked_user(user_id)
-        if user is None or user.email == email or not lives(session_id, user):
+        if user is None or user.email == email or not has_session(user, session_id):
             return
         is_taken = addresses.owner_of(email) is not None
         if not is_taken:
@@ -179,7 +179,7 @@ def apply_change(key: str, request: HttpRequest) -> None:
             pending = EmailChange.objects.filter(pk=change.pk, applied_at=None)
             if (
                 user.email != change.old_email
-                or not lives(change.session_id, user)
+                or not has_session(user, change.session_id)
                 or not pending.update(applied_at=now)
             ):
                 raise invalid_key()

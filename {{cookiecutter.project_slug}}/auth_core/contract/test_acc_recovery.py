@@ -166,6 +166,7 @@ def test_who_had_the_account_is_known(account: Account, changed: Any, clock: Any
     old, client = account.user.email, account.log_in()
     changed(client)
     clock.shift(86_400)
+    account.user.refresh_from_db()
     changed(account.log_in(), NEWER)
     account.user.refresh_from_db()
     assert email_change.addresses_had(account.user) == [NEWER, old, NEW]

@@ -100,7 +100,7 @@ def login_facts(now: Any, network: Any, agent: Any) -> dict[str, Any]:
     }
 
 
-class ProofWithdrawn(Exception):
+class ProofWithdrawnError(Exception):
     """What one of SESSION_GATES raises where what was proved counts no more: refused like a wrong password."""
 
 
@@ -122,6 +122,7 @@ def start_session(user: Any, request: HttpRequest, *, amr: Iterable[str] = ("pwd
     not told from a wrong password, and `email_not_verified` where verification is mandatory; and what
     SESSION_GATES raise.
     """
+    proved = user
     if not hasattr(user, "live_sessions"):
         user = with_login_facts(get_user_model().objects.filter(pk=user.pk), request).get()
     if not user.is_active:
@@ -130,10 +131,10 @@ def start_session(user: Any, request: HttpRequest, *, amr: Iterable[str] = ("pwd
         refuse_login("email_not_verified", request, user_id=user.pk)
     try:
         with transaction.atomic():
-            session = begin(user, request, amr, delivery().of(request))
+            session = begin(user, request, amr, delivery().of(request), proved=proved)
             user_logged_in.send(sender=type(user), request=request, user=user, auth_session=session)
             record_login(session, request)
-    except ProofWithdrawn:
+    except ProofWithdrawnError:
         refuse_login("invalid_credentials", request, user_id=user.pk)
     except DatabaseError:
         if get_user_model().objects.filter(pk=user.pk).exists():
@@ -150,8 +151,12 @@ def begin(
     *,
     idle: timedelta = IDLE_LIFETIME,
     absolute: timedelta = ABSOLUTE_LIFETIME,
+    proved: Any = None,
 ) -> AuthSession:
-    """Make the row of a login, and ask SESSION_GATES; `user` is loaded with_login_facts."""
+    """Make the row of a login, and ask SESSION_GATES.
+
+    `user` is loaded with_login_facts, `proved` as they were when they proved who they are.
+    """
     now = timezone.now()
     session = AuthSession.objects.create(
         user=user,
@@ -166,6 +171,8 @@ def begin(
         network=network_of(request),
         **context_of(request),
     )
+    if proved is not None and "pwd" not in session.amr:
+        _require_unchanged(proved)
     # Asked when the row stands, so that a change that ends sessions has happened or sees it.
     for gate in settings.SESSION_GATES:
         import_string(gate)(session, request)
@@ -173,6 +180,16 @@ def begin(
     if user.live_sessions >= policy.MAX_SESSIONS_PER_USER // 2:
         _evict_oldest(session, request)
     return session
+
+
+def _require_unchanged(proved: Any) -> None:
+    """Lock the user; refuse one whose account was recovered since they proved who they are.
+
+    Not for a password: a session is bound to it, and ends with it.
+    """
+    user = lookup.locked_user(proved.pk)
+    if user is None or (user.email, user.password) != (proved.email, proved.password):
+        raise ProofWithdrawnError
 
 
 def record_login(session: AuthSession, request: HttpRequest, **detail: str) -> None:
@@ -229,8 +246,8 @@ def auth_hashes(user: Any) -> list[str]:
     return [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
 
 
-def lives(session_id: Any, user: Any) -> bool:
-    """Say whether a session is one of this user, whose row is locked, and lives."""
+def has_session(user: Any, session_id: Any) -> bool:
+    """Say whether a user, whose row is locked, has this session, and it lives."""
     sessions = AuthSession.objects.live().filter(pk=session_id, user=user.pk)
     return sessions.filter(auth_hash__in=auth_hashes(user)).exists()
 
@@ -243,7 +260,7 @@ def lock_owner(session: Any) -> Any:
     Raises AuthenticationFailed (401) with the code `session_revoked`.
     """
     user = lookup.locked_user(session.user_id)
-    if user is None or not lives(session.pk, user):
+    if user is None or not has_session(user, session.pk):
         raise refusal("session_revoked")
     return user
 

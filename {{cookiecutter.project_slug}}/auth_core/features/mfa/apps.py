@@ -20,7 +20,6 @@ class MFAConfig(AppConfig):
         from .admin import SecondFactorLoginForm
 
         account_recovered.connect(services.end_logins)
-        account_recovered.connect(services.remove_of_unclaimed)
         account_recovered.connect(disowning.remove_of_recovered)
         credential_removed.connect(services.end_logins)
         accounts_deactivated.connect(services.end_logins_of_deactivated)

@@ -105,18 +105,26 @@ def undo(key: str, request: HttpRequest) -> None:
 
 
 def remove_of_recovered(
-    user: Any, request: HttpRequest | None, since: datetime | None = None, **kwargs: Any
+    user: Any,
+    request: HttpRequest | None,
+    since: datetime | None = None,
+    unclaimed: bool = False,
+    **kwargs: Any,
 ) -> None:
-    """Remove all factors if the first of them was added since what an account's recovery has undone.
+    """Remove all factors, passkeys too, where a stranger may have bound the first of them.
 
-    One that was added with the proof of an older one stays, and so does any at a mere reset of the password.
+    That is so if it was added since what an account's recovery has undone, and if nobody has shown mailbox
+    and password together before. One that was added with the proof of an older one stays, and so does any
+    at a mere reset of the password.
     """
     added = FirstFactor.objects.filter(user=user.pk)
-    if since is None or not added.filter(added_at__gte=since).exists():
+    is_undone = since is not None and added.filter(added_at__gte=since).exists()
+    if not (is_undone or unclaimed):
         return
     added.delete()
     if Authenticator.objects.filter(user=user.pk).delete()[0]:
-        record(Event.DISABLED, request, user_id=user.pk, reason="recovered")
+        reason = "unclaimed" if unclaimed else "recovered"
+        record(Event.DISABLED, request, user_id=user.pk, reason=reason)
 
 
 def purge(now: datetime) -> int:

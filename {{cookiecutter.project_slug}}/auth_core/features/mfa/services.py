@@ -475,19 +475,6 @@ def reset(user: Any, request: HttpRequest | None = None) -> bool:
     return True
 
 
-def remove_of_unclaimed(
-    user: Any, request: HttpRequest, unclaimed: bool = False, **kwargs: Any
-) -> None:
-    """Remove every factor, passkeys too, of an account that its owner takes over for the first time.
-
-    Until then nobody had shown mailbox and password together: a stranger may have bound them.
-    """
-    if not unclaimed or not Authenticator.objects.filter(user=user.pk).delete()[0]:
-        return
-    PendingLogin.objects.filter(user=user.pk).delete()
-    record(Event.DISABLED, request, user_id=user.pk, reason="unclaimed")
-
-
 # --- What is told --------------------------------------------------------------------------
 
 

@@ -28,7 +28,12 @@ from auth_core.audit.log import record
 from auth_core.mail import outbox
 from auth_core.sessions.lookup import locked_user
 from auth_core.sessions.models import AuthSession, RevocationReason
-from auth_core.sessions.services import ProofWithdrawn, end_sessions, lock_owner, with_login_facts
+from auth_core.sessions.services import (
+    ProofWithdrawnError,
+    end_sessions,
+    lock_owner,
+    with_login_facts,
+)
 
 from .models import Flow, Unlinked
 from .providers import known_as
@@ -88,12 +93,9 @@ def _user_by(account: SocialAccount, request: HttpRequest) -> Any:
 def require_link(session: AuthSession, request: HttpRequest) -> None:
     """Refuse a session that began by a linked account which was unlinked meanwhile: one of SESSION_GATES."""
     came_by = getattr(session.user, "came_by", None)
-    if came_by is None:
-        return
-    # Whatever unlinks has happened, or comes after this session and ends it.
-    locked_user(session.user_id)
-    if not SocialAccount.objects.filter(pk=came_by).exists():
-        raise ProofWithdrawn
+    # The user is locked: whatever unlinks has happened, or comes after this session and ends it.
+    if came_by is not None and not SocialAccount.objects.filter(pk=came_by).exists():
+        raise ProofWithdrawnError
 
 
 def _accounts_of(login: SocialLogin) -> Any:

@@ -11,6 +11,7 @@ from allauth.account.adapter import get_adapter
 from allauth.account.models import EmailAddress
 from django.apps import apps
 from django.conf import settings as django_settings
+from django.contrib.auth import get_user_model
 from django.core.mail import EmailMultiAlternatives
 from django.db import connection
 from django.test import TestCase
@@ -20,12 +21,14 @@ from django_tasks_db.models import DBTaskResult
 from rest_framework.exceptions import ValidationError
 
 from auth_core import policy
+from auth_core.accounts.signals import account_recovered
+from auth_core.accounts.views import log_in
 from auth_core.audit.models import AuditEvent
 from auth_core.contract.marks import real_transactions
 from auth_core.contract.test_enu import NOBODY, STATES, account_that_is, same
 from auth_core.contract.test_ref import outcome
 from auth_core.digests import digest
-from auth_core.features.login_by_code import services
+from auth_core.features.login_by_code import services, views
 from auth_core.features.login_by_code.models import LoginCode
 from auth_core.mail import outbox
 from auth_core.sessions.models import AuthSession
@@ -441,3 +444,33 @@ def test_no_other_site_asks_or_logs_in(name: str, account: Account) -> None:
     body = {FIELD: getattr(account.user, FIELD), "login_token": "x", "code": "x"}
     headers = {"X-Token-Delivery": "cookie"}
     assert outcome(Api(delivery="header").post(name, body, **headers)) == (403, "csrf_failed")
+
+
+@pytest.mark.parametrize("change", [{"email": "other@example.com"}, {"password": "x"}])
+def test_a_session_begins_for_the_account_that_was_proved(
+    account: Account, mailed: Mailed, monkeypatch: pytest.MonkeyPatch, change: dict[str, str]
+) -> None:
+    """COD-02: recovered after the code was taken, and before the session begins."""
+    token, code = mailed(account)
+
+    def after_recovery(*args: Any, **kwargs: Any) -> Any:
+        get_user_model().objects.filter(pk=account.user.pk).update(**change)
+        return log_in(*args, **kwargs)
+
+    monkeypatch.setattr(views, "log_in", after_recovery)
+    answer = confirm(token, code)
+    assert answer.status == 400
+    assert answer.code in ("invalid_credentials", "email_not_verified")
+    assert not AuthSession.objects.exists()
+
+
+def test_a_recovery_ends_codes(account: Account, mailed: Mailed) -> None:
+    """COD-02: also one that keeps password and address; so does deactivation, and the way back."""
+    for end in ("recovery", "deactivation"):
+        token, code = mailed(account)
+        if end == "recovery":
+            account_recovered.send(sender=None, user=account.user, request=None, email=None)
+        else:
+            get_user_model().objects.filter(pk=account.user.pk).update(is_active=False)
+            get_user_model().objects.filter(pk=account.user.pk).update(is_active=True)
+        assert is_refused(confirm(token, code))
