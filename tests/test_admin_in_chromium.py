@@ -4,6 +4,7 @@ With SHOTS=folder in the environment, pictures of every page are left there, to 
 """
 
 import os
+import shutil
 import ssl
 import subprocess
 import threading
@@ -20,7 +21,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from scripts.walk import PASSWORD, clean_environment, free_port, serving
 from tests.project import Bake, BakedProject
-from tests.test_end_to_end import make_admin, running
+from tests.test_end_to_end import running
 from tests.test_pages import totp
 
 pytestmark = pytest.mark.slow
@@ -32,6 +33,16 @@ NEIGHBOURS: Final[list[Any]] = [
     for name in ("sessionid", "csrftoken", "other-sessionid", "access")
 ]
 STEP = 30  # seconds, of a code
+# In one process: what takes long is to start one.
+PREPARE = """
+import django
+from django.core.management import call_command
+django.setup()
+call_command("migrate", verbosity=0)
+call_command("collectstatic", interactive=False, verbosity=0)
+call_command("createsuperuser", interactive=False, username="grace", email="grace@example.com")
+"""
+FRESH = "var/fresh.sqlite3"
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +50,19 @@ def project(bake: Bake, home: Path) -> BakedProject:
     # No test asks a stranger's server for breached passwords.
     project = bake(mfa="totp", email_verification="none", breached_passwords=False)
     project.make(".env", home)
+    variables = {
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "DATABASE_URL": f"sqlite:///{project.path / FRESH}",
+        "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
+    }
+    project.run(home / "bin" / "python", "-c", PREPARE, variables=variables)
     return project
 
 
 @contextmanager
-def development(project: BakedProject, home: Path, tmp_path: Path) -> Iterator[str]:  # noqa: ARG001
-    with running(project, home) as origin:
-        make_admin(project, home)
+def development(project: BakedProject, home: Path, tmp_path: Path) -> Iterator[str]:
+    database = shutil.copy(project.path / FRESH, tmp_path)
+    with running(project, home, DATABASE_URL=f"sqlite:///{database}") as origin:
         yield origin.replace("127.0.0.1", "localhost")
 
 
@@ -55,15 +72,12 @@ def production(project: BakedProject, home: Path, tmp_path: Path) -> Iterator[st
     origin = f"https://localhost:{port_of_tls}"
     variables = {
         "DJANGO_ENV": "production",
-        "DATABASE_URL": f"sqlite:///{tmp_path / 'production.sqlite3'}",
+        "DATABASE_URL": f"sqlite:///{shutil.copy(project.path / FRESH, tmp_path)}",
         "EMAIL_URL": "smtp://127.0.0.1:25",
         "FRONTEND_URL": origin,
         "ALLOWED_HOSTS": "localhost,127.0.0.1",
         "TRUSTED_PROXIES": "1",
     }
-    project.manage(home, "migrate", "--verbosity", "0", variables=variables)
-    project.manage(home, "collectstatic", "--noinput", "--verbosity", "0", variables=variables)
-    make_admin(project, home, **variables)
     command = [str(home / "bin" / "gunicorn"), "config.wsgi", "--bind", f"127.0.0.1:{port}"]
     with (
         serving(command, project.path, clean_environment(**variables), port),

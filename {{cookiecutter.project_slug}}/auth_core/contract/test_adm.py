@@ -282,6 +282,16 @@ def test_a_page_of_the_team_begins_such_a_session(account: Account) -> None:
     assert AuditEvent.objects.get().detail == {"to": "django"}
 
 
+def test_a_deactivated_user_begins_none(account: Account) -> None:
+    """REV-22: not one either that would live once the account is activated again."""
+    users = get_user_model().objects.filter(pk=account.user.pk)
+    users.update(is_active=False)
+    browser = Client()
+    browser.force_login(users.get())
+    users.update(is_active=True, is_staff=True)
+    assert not is_in(browser)
+
+
 def test_no_token_is_of_such_a_session(root: Account) -> None:
     """REV-16: not even one that was signed for it."""
     try_login(root)
@@ -350,6 +360,9 @@ def test_the_cookies_of_production() -> None:
     assert {"HttpOnly", "Path", "SameSite", "Secure"} <= parts
     assert "Domain" not in parts
     assert session == f"{prefix}-sessionid / None True True Lax"
+    # Over plain http there is no prefix; two projects at two ports have one jar of cookies all the same.
+    name = django_settings.SESSION_COOKIE_NAME
+    assert django_settings.PRODUCTION or name == f"{policy.PROJECT_SLUG}-sessionid"
 
 
 def test_a_middleware_that_believes_dead_sessions_is_refused(settings: Any) -> None:
@@ -409,7 +422,7 @@ def test_a_gate_of_the_team_is_asked(root: Account, settings: Any) -> None:
     assert not AuthSession.objects.exists()
     assert not Session.objects.exists()
     event = AuditEvent.objects.get()
-    assert (event.event, event.detail["reason"]) == ("authn_login_fail", "permission_denied")
+    assert (event.event, event.detail["reason"]) == ("authn_login_fail", "not_today")
 
 
 def test_the_form_tells_nobody_from_somebody(

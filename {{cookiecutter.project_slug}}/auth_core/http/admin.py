@@ -62,7 +62,7 @@ class AdminSite(admin.AdminSite):
         try:
             response = super().login(request, extra_context)
         except PermissionDenied as refusal:  # of a gate
-            reason = getattr(refusal.__cause__, "default_code", "permission_denied")
+            reason = str(getattr(refusal.__cause__, "get_codes", lambda: "permission_denied")())
             response = self._refused(request, str(refusal), extra_context)
         if is_try and response.status_code != 302:
             name = request.POST.get("username", "").replace("\0", "")

@@ -50,6 +50,8 @@ def begin(
     if not hasattr(user, "live_sessions"):
         users = get_user_model().objects.filter(pk=user.pk)
         user = services.with_login_facts(users, request).get()
+    if not user.is_active:
+        return  # nor is anything to live again once the account is activated
     try:
         with transaction.atomic():
             AuthSession.objects.filter(pk=former).end(RevocationReason.LOGOUT)
