@@ -345,7 +345,7 @@ def refuse_factor(request: Request) -> None:
     The owner of the address recovers the account by mail, and then could not log in. Raises
     SecondFactorRequired; ValidationError with the code `email_not_verified`.
     """
-    user = request.user
+    user: Any = request.user
     if factors.has_factor(user.pk):
         demand_factor(request)
     if user.email and not addresses.is_verified(user):
