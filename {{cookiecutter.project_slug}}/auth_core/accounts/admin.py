@@ -67,11 +67,20 @@ class AccountAdmin(DjangoUserAdmin):
         fields = super().get_readonly_fields(request, obj)
         return fields if request.user.is_superuser else (*fields, *RIGHTS)
 
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        """Have the form know which address it showed: the user may change it while the form is open."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and db_field.name == "email":
+            field.show_hidden_initial = True
+        return field
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Have a changed address follow the one way there is; a list that is edited ends here, too."""
         before = obj.pk and self.model._base_manager.filter(pk=obj.pk).first()
         if not all(may_manage(request, user) for user in (obj, before) if user):
             raise PermissionDenied
+        if before and "email" not in form.changed_data:
+            obj.email = before.email
         with transaction.atomic():
             if before and before.email != obj.email:
                 correct_address(before, obj.email, request)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from allauth.account.models import EmailAddress
 from django.conf import settings as django_settings
+from django.contrib.admin import site
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.contrib.auth.models import Group, Permission
@@ -82,6 +83,8 @@ def form_of(browser: Client, page: str) -> dict[str, Any]:
     for name, value in initial.items():
         if name == "password" or value is None or value is False:
             continue
+        if form.fields[name].show_hidden_initial:
+            sent[f"initial-{name}"] = value
         if hasattr(value, "strftime"):
             sent |= {f"{name}_0": f"{value:%Y-%m-%d}", f"{name}_1": f"{value:%H:%M:%S}"}
         else:
@@ -534,6 +537,21 @@ def test_staff_is_a_superuser_s_business(
         assert users.filter(pk=account.user.pk).values().get() == before
 
 
+def test_a_list_that_is_edited_is_no_way_round(
+    root: Account, account: Account, staff: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ADM-04: where a team shows fields of users to be edited in their list, which asks for no row."""
+    users = site.get_model_admin(get_user_model())
+    monkeypatch.setattr(users, "list_editable", ("is_active",))
+    browser = staff("view_user", "change_user")
+    for each, status in ((root, 403), (account, 302)):
+        form = {"form-TOTAL_FORMS": 1, "form-INITIAL_FORMS": 1, "form-0-id": each.user.pk}
+        page = f"{reverse('admin:users_user_changelist')}?q={each.user.email}"
+        assert post(browser, page, {**form, "_save": "Save"}).status_code == status
+        each.user.refresh_from_db()
+        assert each.user.is_active is (status == 403)
+
+
 def test_nobody_but_a_superuser_gives_rights(
     account: Account, staff: Callable[..., Client], admin: Client
 ) -> None:
@@ -649,6 +667,18 @@ def test_the_former_address_is_free(account: Account, admin: Client, mailbox: li
     owner = addresses.owner_of(former)
     assert owner is not None
     assert owner.pk != account.user.pk
+
+
+def test_an_open_form_takes_no_new_address_back(account: Account, admin: Client) -> None:
+    """ACC-12: what the operator left as it was is no correction."""
+    page, former = change_page(account), account.user.email
+    assert f'name="initial-email" value="{former}"' in admin.get(page).content.decode()
+    form = {**form_of(admin, page), "first_name": "Ada"}
+    by_a_changed_address(account, admin)
+    assert post(admin, page, form).status_code == 302
+    account.user.refresh_from_db()
+    assert (account.user.email, account.user.first_name) == (NEW, "Ada")
+    assert addresses.is_verified(account.user)
 
 
 def test_an_address_is_taken_away_and_given(
