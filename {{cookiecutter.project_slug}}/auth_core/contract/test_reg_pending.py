@@ -10,6 +10,8 @@ from allauth.account.models import EmailAddress
 from allauth.account.signals import user_signed_up
 from django.contrib.auth import get_user_model, hashers
 from django.db import connection, models
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from auth_core import policy
@@ -19,6 +21,7 @@ from auth_core.accounts.serializers import RegisterSerializer
 from auth_core.accounts.signals import account_recovered
 from auth_core.audit.models import AuditEvent
 from auth_core.contract.marks import (
+    admin_is_here,
     real_transactions,
     registration_is_open,
     there_are_user_names,
@@ -617,3 +620,23 @@ def test_rows_of_a_team_may_protect_a_registration(
     assert not USERS.get(email=None).is_active
     assert not Registration.objects.exists()
     assert connection.is_usable()
+
+
+@admin_is_here
+@pytest.mark.inside
+@verification_is_mandatory
+def test_the_admin_lists_registrations(make_account: Any, settings: Any) -> None:
+    """REG-12: beside the users, to be read; a user whose registration is pending is in that list alone."""
+    settings.ADMIN_NETWORKS = []
+    register()
+    pending = Registration.objects.get()
+    staff, browser = make_account(is_staff=True, is_superuser=True), Client()
+    browser.force_login(staff.user)
+    page = reverse("admin:auth_accounts_registration_changelist")
+    assert V in browser.get(page).content.decode()
+    page = reverse("admin:auth_accounts_registration_change", args=[pending.pk])
+    answer = browser.get(page)
+    assert answer.status_code == 200
+    assert pending.password not in answer.content.decode()
+    page = reverse("admin:users_user_changelist")
+    assert str(pending.user_id) not in browser.get(page).content.decode()
