@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
 
 from auth_core.audit.log import Event, record
@@ -119,7 +120,7 @@ class AccountAdmin(DjangoUserAdmin):
 
     def _follow_password(self, request: HttpRequest, user: Any, before: str) -> None:
         stored = user and self.model._base_manager.filter(pk=user.pk).first()
-        if stored and stored.password != before:
+        if stored and not constant_time_compare(stored.password, before):
             every = AuthSession.objects.filter(user=stored.pk)
             end_sessions(every, RevocationReason.PASSWORD, request, user_id=stored.pk)
             account_recovered.send(sender=type(stored), request=request, user=stored)

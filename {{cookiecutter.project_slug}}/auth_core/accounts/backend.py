@@ -91,6 +91,7 @@ class AuthenticationBackend(ModelBackend):
                         vars(request)["login_pending"] = pending
                 return None
             if not check_password(user, password) or not self.user_can_authenticate(user):
+                registrations.waiting(_field_of(name), name)  # as many queries as for nobody
                 return None
             attempt.succeed()
         user.failed_logins = attempt.failures

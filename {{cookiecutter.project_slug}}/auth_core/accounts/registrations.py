@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from copy import copy
 from typing import Any
-from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
+from uuid import UUID, uuid4
 
 from allauth.account import app_settings
 from allauth.account.adapter import get_adapter
@@ -21,7 +21,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError, QuerySet, RestrictedError
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
+from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
@@ -127,12 +127,21 @@ def salt_for(email: str) -> str:
     return salted_hmac(__name__, email, algorithm="sha256").hexdigest()[:32]
 
 
+def waiting(field: str, name: str) -> list[Registration]:
+    return list(pending().filter(**{field: name})[: 4 * MOST])
+
+
 def waiting_user(field: str, name: str, password: str) -> Any | None:
     """Return the id of whose pending registration has this name and password; one hash, whether there is any."""
-    found = list(pending().filter(**{field: name})[: 4 * MOST])
+    found = waiting(field, name)
     salt = salt_for(found[0].email) if found else None
-    hashed = make_password(password, salt)
-    return next((it.user_id for it in found if it.password == hashed), None)
+    same = with_hash(found, make_password(password, salt))
+    return same[0].user_id if same else None
+
+
+def with_hash(registrations: list[Registration], hashed: str | None) -> list[Registration]:
+    """Choose those whose password has this hash."""
+    return [it for it in registrations if hashed and constant_time_compare(it.password, hashed)]
 
 
 # --- Keys and tokens -----------------------------------------------------------------------
@@ -150,7 +159,7 @@ def reject_key_of(registration: Registration) -> str:
 
 def former_id(address_id: int) -> UUID:
     """Return the id of a registration that was a row of allauth's before, whose key a mail may hold still."""
-    return uuid5(NAMESPACE_OID, f"{__name__} {address_id}")
+    return UUID(int=address_id)
 
 
 def of_key(key: str) -> Registration | None:
@@ -204,7 +213,7 @@ def keep(
         "requested_at": timezone.now(),
         **context_of(request),
     }
-    same = [it for it in found if it.password == built.password]
+    same = with_hash(found, built.password)
     if is_owned or same or len(found) >= MOST:
         _take_as_long(email, built, wanted, request)
         if is_owned:
@@ -275,7 +284,7 @@ def activate(
         found = list(pending().filter(email=email))
         if registration not in found:
             raise invalid_key()
-        shown = [it for it in found if it.password == hashed] if hashed else []
+        shown = with_hash(found, hashed)
         shown = shown or [it for it in found if token and _is_token_of(it, token)]
         if not shown and hashed:
             raise invalid_password()

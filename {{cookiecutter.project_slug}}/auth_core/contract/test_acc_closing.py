@@ -291,5 +291,5 @@ def test_an_export_costs_as_many_queries_however_much_there_is(
     """ACC-10: one for each kind of thing."""
     for _ in range(5):
         client = account.log_in()
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(12):
         assert len(client.get("user_export").body["sessions"]) == 5
