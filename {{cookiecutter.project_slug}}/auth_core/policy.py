@@ -61,6 +61,6 @@ PASSWORD_RESET_MINUTES: Final[int] = 60
 # NIST SP 800-63B-4, 3.1.1.2: 15 where the password is the only factor.
 PASSWORD_MIN_LENGTH: Final[int] = 15
 
-# What `manage.py purge` keeps, in days: the audit trail; accounts that were never verified.
+# What `manage.py purge` keeps, in days: the audit trail; registrations that nobody finished.
 AUDIT_RETENTION_DAYS: Final[int] = 365
 UNVERIFIED_RETENTION_DAYS: Final[int] = 7

@@ -443,7 +443,7 @@ ACCOUNT_RATE_LIMITS = False
 PURGES = {
     "sessions": "auth_core.sessions.purge.purge",
     "admin sessions": "auth_core.http.admin.purge",
-    "unverified accounts": "auth_core.accounts.purge.purge",
+    "registrations": "auth_core.accounts.purge.purge",
     "audit events": "auth_core.audit.purge.purge",
     "changes of address": "auth_core.accounts.email_change.purge",
     "counters": "auth_core.throttling.counters.purge",

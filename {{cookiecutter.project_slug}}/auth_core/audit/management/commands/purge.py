@@ -10,7 +10,7 @@ from django.utils.module_loading import import_string
 
 
 class Command(BaseCommand):
-    help = "Delete what is kept no longer: ended sessions, unverified accounts, old audit events ... Run it daily."
+    help = "Delete what is kept no longer: ended sessions, unfinished registrations, old audit events ... Run it daily."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="count, and delete nothing")
