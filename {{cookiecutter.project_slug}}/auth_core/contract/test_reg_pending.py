@@ -455,7 +455,7 @@ def test_an_account_that_a_script_made_is_claimed(
 def test_a_thief_of_a_session_makes_nothing_unclaimed(
     mailbox: list[Any], recoveries: list[bool]
 ) -> None:
-    """REG-14, MFA-10: who changes the address has none of the account's factors removed by a reset there."""
+    """REG-14: who changes the address has none of the account's factors removed by a reset there."""
     register()
     assert verify(keys_of(mailbox)[0]).status == 200
     thief = Account(USERS.get(email=V)).log_in()

@@ -251,7 +251,7 @@ def broken(user: Any, request: Any) -> None:
 
 
 def test_what_fails_lets_no_key_in(key: str, settings: Any) -> None:
-    """AZ-09: a restriction that raises an unexpected error refuses the request of a key."""
+    """A restriction that raises an unexpected error refuses the request of a key."""
     assert holder(key).get("orders").status == 200
     settings.USER_RESTRICTIONS = [f"{__name__}.broken"]
     assert holder(key).get("orders").status == 500
@@ -613,7 +613,7 @@ def test_no_write_of_many_revives_a_key(
 
 
 def test_a_password_changed_past_the_project_ends_no_key(account: Account, key: str) -> None:
-    """REV-23: scripts go on; `resetpasswords` ends them, as a recovery does."""
+    """Scripts go on; `resetpasswords` ends them, as a recovery does."""
     get_user_model()._base_manager.filter(pk=account.user.pk).update(password="x")
     assert opens(key)
     call_command("resetpasswords", user=str(account.user.pk), stdout=io.StringIO())
@@ -693,7 +693,7 @@ def test_keys_are_their_owners(
 def test_an_operator_s_new_address_ends_keys(
     account: Account, make_account: Callable[..., Account], key: str
 ) -> None:
-    """ACC-12: a thief may have made one, whose address the operator replaces."""
+    """A thief may have made one, whose address the operator replaces."""
     browser = Client()
     browser.force_login(make_account(is_staff=True, is_superuser=True).user)
     page = reverse("admin:users_user_change", args=[account.user.pk])

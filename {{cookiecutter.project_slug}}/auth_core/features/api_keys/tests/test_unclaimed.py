@@ -20,7 +20,7 @@ __all__ = ["urlpatterns"]
 @registration_is_open
 @pytest.mark.skipif(policy.EMAIL_VERIFICATION == "none", reason="by the policy")
 def test_a_strangers_key_ends_with_the_first_reset(mailbox: list[Any]) -> None:
-    """REG-14: it opens nothing any more."""
+    """It opens nothing any more."""
     body = registration()
     Api().post("rest_register", body)
     assert Api().post("rest_verify_email", link_secrets(mailbox[0])).status == 200

@@ -194,7 +194,7 @@ def test_a_thief_voids_nothing_of_the_owners(
 def test_a_thiefs_own_link_leaves_hers_to_the_address(
     account: Account, changed: Any, mailbox: list[Any], clock: Any
 ) -> None:
-    """MFA-15, ACC-13: he uses the link that was mailed to his address; the way back is open."""
+    """MFA-15: he uses the link that was mailed to his address; the way back is open."""
     old = account.user.email
     client = account.log_in()
     back = changed(client)
@@ -224,7 +224,7 @@ def test_a_thiefs_link_ends_when_the_older_address_was_proved(
 def test_an_undone_change_takes_factors_with_it(
     account: Account, changed: Any, mailbox: list[Any], clock: Any, older: bool
 ) -> None:
-    """ACC-13: what was added since without the proof of an older one; the owner's own stays."""
+    """What was added since without the proof of an older one; the owner's own stays."""
     old, client = account.user.email, account.log_in()
     if older:
         enrol(account, client)

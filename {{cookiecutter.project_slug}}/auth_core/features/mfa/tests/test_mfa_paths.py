@@ -150,7 +150,7 @@ def test_staff_without_a_factor(
 def test_the_admin_tells_of_right_passwords_with_wrong_codes(
     make_enrolled: Callable[..., Enrolled], mailbox: list[Any]
 ) -> None:
-    """ADM-02: as a login to the API does."""
+    """As a login to the API does."""
     enrolled = make_enrolled(is_staff=True)
     mailbox.clear()
     for _ in range(django_settings.LOGIN_FAILURES_NOTICED):
@@ -165,7 +165,7 @@ def test_the_admin_tells_of_right_passwords_with_wrong_codes(
 def test_a_session_of_the_admin_is_of_two_factors(
     make_enrolled: Callable[..., Enrolled], clock: Any
 ) -> None:
-    """REV-22: listed as such; a reset of the factor ends it."""
+    """Listed as such; a reset of the factor ends it."""
     enrolled = make_enrolled(is_staff=True)
     clock.shift(PERIOD)
     browser = admin_login(enrolled, code=enrolled.app.code())
@@ -195,7 +195,7 @@ def test_a_login_by_a_page_of_the_team_ends_at_the_same_gate(
 def test_staff_resets_no_factor_of_a_superuser(
     make_enrolled: Callable[..., Enrolled], make_account: Callable[..., Account]
 ) -> None:
-    """ADM-04: a superuser without a second factor is easier to become."""
+    """A superuser without a second factor is easier to become."""
     enrolled = make_enrolled(is_staff=True, is_superuser=True)
     staff = make_account(is_staff=True)
     codenames = ["view_authenticator", "delete_authenticator"]

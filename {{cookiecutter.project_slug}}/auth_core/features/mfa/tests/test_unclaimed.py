@@ -49,7 +49,7 @@ def log_in_after_reset(account: Account, mailbox: list[Any]) -> dict[str, Any]:
 def test_a_strangers_second_factor_ends_with_the_first_reset(
     body: dict[str, Any], mailbox: list[Any]
 ) -> None:
-    """REG-14: a stranger registers, the owner clicks, the stranger sets up TOTP and recovery codes."""
+    """A stranger registers, the owner clicks, the stranger sets up TOTP and recovery codes."""
     account = registered(body, mailbox)
     assert Authenticator.objects.count() == 2
     assert "user" in log_in_after_reset(account, mailbox)
@@ -59,14 +59,14 @@ def test_a_strangers_second_factor_ends_with_the_first_reset(
 def test_the_second_factor_of_a_claimed_account_stays(
     body: dict[str, Any], mailbox: list[Any]
 ) -> None:
-    """REG-14, MFA-10: the owner showed mailbox and password together."""
+    """MFA-10: the owner showed mailbox and password together."""
     account = registered(body, mailbox, password=PASSWORD)
     assert log_in_after_reset(account, mailbox)["mfa_required"]
     assert Authenticator.objects.count() == 2
 
 
 def test_a_second_reset_removes_nothing(body: dict[str, Any], mailbox: list[Any]) -> None:
-    """REG-14: the first one has claimed the account."""
+    """The first one has claimed the account."""
     account = registered(body, mailbox)
     log_in_after_reset(account, mailbox)
     user = get_user_model().objects.get(email=account.user.email)

@@ -160,7 +160,7 @@ def test_after_a_recovery_a_passkey_needs_the_new_password(
 def test_a_first_passkey_that_was_not_the_owners_is_taken_back(
     account: Account, mailbox: list[Any], clock: Any
 ) -> None:
-    """MFA-15: with the passkeys that were added behind it, whose notices have no link."""
+    """With the passkeys that were added behind it, whose notices have no link."""
     client, devices = account.log_in(), [Device(), Device()]
     for device in devices:
         assert register(client, device).status == 201

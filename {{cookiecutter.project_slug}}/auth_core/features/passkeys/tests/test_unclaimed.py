@@ -19,7 +19,7 @@ from .testing import equip, log_in
 @registration_is_open
 @pytest.mark.skipif(policy.EMAIL_VERIFICATION == "none", reason="by the policy")
 def test_a_strangers_passkey_ends_with_the_first_reset(mailbox: list[Any]) -> None:
-    """REG-14: it neither logs in nor is asked for."""
+    """It neither logs in nor is asked for."""
     body = registration()
     Api().post("rest_register", body)
     assert Api().post("rest_verify_email", link_secrets(mailbox[0])).status == 200

@@ -1051,7 +1051,7 @@ def test_a_recovery_by_mail_ends_what_a_thief_linked(
 def test_a_former_address_of_an_account_logs_nobody_in(
     account: Account, make_account: Any, provider: Provider, finish: Login
 ) -> None:
-    """ACC-12: after an operator has corrected it, at a provider, too."""
+    """After an operator has corrected it, at a provider, too."""
     former = account.user.email
     admin = Client()
     admin.force_login(make_account(is_staff=True, is_superuser=True).user)
