@@ -49,7 +49,7 @@ DEPENDENCIES: Final = set(
     django_allauth django_anymail django_cors_headers django_environ django_rest_framework
     django_stubs django_stubs_ext django_tasks django_tasks_db djangorestframework
     djangorestframework_simplejwt djangorestframework_stubs drf_spectacular
-    drf_spectacular_sidecar environ fido2 gunicorn httpx jwt mypy oidc_provider_mock psycopg
+    drf_spectacular_sidecar environ fido2 gunicorn httpx idna jwt mypy oidc_provider_mock psycopg
     prometheus_client psycopg_binary pwned_passwords_django pyjwt pytest pytest_django
     pytest_xdist qrcode redis rest_framework rest_framework_simplejwt ruff schemathesis time_machine
     urllib3 uv whitenoise
@@ -66,7 +66,7 @@ AUTH_ENDPOINTS: Final = tuple(
     sessions/ mfa/ passkeys/ social/ api-keys/ invitations/
     """.split()
 )
-REGISTRATION_ENDPOINTS: Final = ("", "verify-email", "resend-email")
+REGISTRATION_ENDPOINTS: Final = ("", "verify-email", "resend-email", "reject")
 RESERVED_ROOTS: Final = {
     "admin": "the Django admin",
     "static": "the static files",
