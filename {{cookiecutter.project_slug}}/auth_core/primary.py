@@ -19,7 +19,8 @@ class PrimaryRouter:
     """Answers for the models of authentication alone; for others the next router is asked."""
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str | None:
-        return router.db_for_write(model, **hints) if is_of_authentication(model) else None
+        # Without hints: an instance that was read from a replica would lead back there.
+        return router.db_for_write(model) if is_of_authentication(model) else None
 
 
 def is_of_authentication(model: type[Model]) -> bool:

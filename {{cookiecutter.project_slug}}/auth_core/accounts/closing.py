@@ -128,6 +128,13 @@ class ExportedEventSerializer(serializers.ModelSerializer):
         model = AuditEvent
         fields = ("time", "event", "session_id", "ip", "user_agent", "request_id", "detail")
 
+    def to_representation(self, instance: AuditEvent) -> dict[str, Any]:
+        """Leave out from where an administrator acted: that is not the user's data."""
+        data: dict[str, Any] = super().to_representation(instance)
+        if instance.actor_id not in (None, instance.user_id):
+            data |= {"ip": None, "user_agent": ""}
+        return data
+
 
 class ExportSerializer(serializers.Serializer):
     """What is stored about a user, without secrets; `other` is what USER_EXPORTERS add."""

@@ -1,4 +1,4 @@
-"""An operator's change of an address: a recovery, after which nothing of before opens the account."""
+"""An operator's change of an address: a recovery, which ends all that was begun or bound before."""
 
 from typing import Any
 
@@ -25,12 +25,13 @@ def correct_address(user: Any, email: str | None, request: HttpRequest) -> None:
 
     The former one is verified for nothing any more; no link that was mailed before works, nor does any
     that takes a change back; sessions of both kinds end, and what receivers of `account_recovered` end.
-    Both addresses are told, and the new one is mailed a link to verify it.
+    Both addresses are told, and the new one is mailed a link to verify it. The password stays: who does not
+    know whose it is voids it, too (`manage.py resetpasswords`).
     """
     registrations.drop(email, request)
     PasswordResetNonce.objects.filter(user=user.pk).delete()
     user = get_user_model()._base_manager.select_for_update().get(pk=user.pk)
-    former = user.email
+    former, unclaimed = user.email, registrations.is_unclaimed(user)
     row = EmailAddress.objects.filter(user=user, email=former).first()
     EmailChange.objects.filter(user=user).delete()
     EmailAddress.objects.filter(user=user).delete()
@@ -38,7 +39,15 @@ def correct_address(user: Any, email: str | None, request: HttpRequest) -> None:
     user.save(update_fields=["email"])
     every = AuthSession.objects.filter(user=user)
     end_sessions(every, RevocationReason.ADMIN, request, user_id=user.pk)
-    account_recovered.send(sender=type(user), request=request, user=user, email=None, since=None)
+    registrations.claim(user)
+    account_recovered.send(
+        sender=type(user),
+        request=request,
+        user=user,
+        email=None,
+        since=None,
+        unclaimed=unclaimed,
+    )
     signals.email_changed.send(
         sender=EmailAddress,
         request=request,

@@ -41,7 +41,9 @@ class PasswordField(serializers.CharField):
         )
 
     def to_internal_value(self, data: Any) -> str:
-        return nfc(super().to_internal_value(data))
+        password = super().to_internal_value(data)
+        # NFC joins up to four code points into one. More is refused as too long, and costs seconds to join.
+        return nfc(password) if len(password) <= 4 * MAX_LENGTH else password
 
 
 class PasswordPolicySerializer(serializers.Serializer):

@@ -1,18 +1,27 @@
 """ACC: which address is verified has one authority, whoever has written past it."""
 
+import json
 from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
+from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
+from django.test import RequestFactory
 
-from auth_core.accounts import addresses
+from auth_core import policy
+from auth_core.accounts import addresses, registrations
+from auth_core.accounts.correction import correct_address
+from auth_core.accounts.fields import canonical, former_spelling
+from auth_core.accounts.passwords import PasswordField
+from auth_core.accounts.serializers import LOGIN_FIELDS
+from auth_core.accounts.signals import account_recovered
 from auth_core.contract.marks import (
     registration_is_open,
     there_are_user_names,
     verification_is_mandatory,
 )
-from auth_core.testing import Account, Api, link_secrets, registration
+from auth_core.testing import PASSWORD, Account, Api, link_secrets, registration
 
 pytestmark = pytest.mark.django_db
 
@@ -114,3 +123,60 @@ def test_an_address_taken_away_leaves_nothing_verified(account: Account, api: Ap
     get_user_model().objects.filter(pk=account.user.pk).update(email=None)
     assert api.post("rest_login", account.credentials).code == "email_not_verified"
     assert not addresses.is_verified(get_user_model().objects.get(pk=account.user.pk))
+
+
+# --- How it is spelled ------------------------------------------------------------------------
+
+# To fold and to sort these marks takes time with the square of their number.
+MARKS = "e" + "\u0301\u0323" * 16_000
+
+
+@pytest.mark.parametrize("name", [MARKS, f"{MARKS}@example.com", f"a@xn--{'9' * 60_000}"])
+def test_a_name_that_is_too_long_is_not_folded(api: Api, name: str) -> None:
+    """ACC-11: it is nobody's, and costs nothing before the limits count."""
+    assert canonical(name) == name
+    assert former_spelling(name) is None
+    for field in LOGIN_FIELDS[policy.LOGIN_WITH]:
+        body = json.dumps({field: name, "password": PASSWORD}, ensure_ascii=False).encode()
+        assert api.post("rest_login", body).status == 400
+
+
+def test_a_password_that_is_too_long_is_not_joined(api: Api, account: Account) -> None:
+    """It is refused as too long, as it is."""
+    assert PasswordField().to_internal_value(MARKS) == MARKS
+    body = json.dumps({**account.credentials, "password": MARKS}, ensure_ascii=False).encode()
+    assert api.post("rest_login", body).status == 400
+
+
+@pytest.mark.skipif("email" not in policy.LOGIN_WITH, reason="nobody logs in by an address")
+def test_another_spelling_does_not_tell_of_an_account(make_account: Any, api: Api) -> None:
+    """ENU-13: the wait for one spelling binds the other, whether there is an account or not."""
+    outcomes = []
+    make_account(email="ada@example.com")
+    for name in ("ada", "eve"):
+        for _ in range(django_settings.LOGIN_FREE_FAILURES):
+            body = {"email": f"{name}@example.com", "password": "wrong"}
+            assert api.post("rest_login", body).status == 400
+        # A joiner is no part of this domain by IDNA 2003, and by IDNA 2008 of no domain.
+        other = {"email": f"{name}@exam\u200dple.com", "password": "wrong"}
+        outcomes.append(api.post("rest_login", other).status)
+    assert outcomes == [429, 429]
+
+
+def test_a_correction_ends_what_a_stranger_bound(account: Account) -> None:
+    """REG-14: an operator corrects the address of an account that nobody has claimed."""
+    told = []
+
+    def receive(unclaimed: bool = False, **kwargs: Any) -> None:
+        told.append(unclaimed)
+
+    request = RequestFactory().post("/")
+    request.user = account.user
+    registrations.note_unclaimed(account.user, request)
+    account_recovered.connect(receive)
+    try:
+        correct_address(account.user, NEW, request)
+        correct_address(account.user, "newer@example.com", request)
+    finally:
+        account_recovered.disconnect(receive)
+    assert told == [True, False]

@@ -285,6 +285,20 @@ def test_an_export_reaches_as_far_back_as_the_trail(account: Account, clock: Any
 
 
 @pytest.mark.inside
+def test_an_export_tells_not_from_where_an_administrator_acted(
+    account: Account, other_account: Account
+) -> None:
+    """ACC-10: where somebody else acts on the account, address and program are theirs."""
+    facts = {"outcome": "success", "ip": "192.0.2.9", "user_agent": "of the operator"}
+    for actor in (account, other_account):
+        AuditEvent.objects.create(
+            event="authz_admin", user_id=account.user.pk, actor_id=actor.user.pk, **facts
+        )
+    events = account.log_in().get("user_export").body["events"]
+    told = {(it["ip"], it["user_agent"]) for it in events if it["event"] == "authz_admin"}
+    assert told == {("192.0.2.9", "of the operator"), (None, "")}
+
+
 def test_an_export_costs_as_many_queries_however_much_there_is(
     account: Account, django_assert_max_num_queries: Any
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Self
 from django.conf import settings
 from django.http import HttpRequest
 
-from auth_core.accounts.fields import canonical
+from auth_core.accounts.fields import canonical, former_spelling
 
 from .counters import Refused, Use, count, give_back, settle
 from .limits import network_of, uses_of
@@ -46,7 +46,8 @@ class Attempt:
 
 def attempt_login(request: HttpRequest | None, user: Any, name: str) -> Attempt:
     """Count a try to log in as `name`, which is the user's or, with None, nobody's; raises Refused."""
-    account = str(user.pk) if user else canonical(name) or ""
+    # For nobody, the spelling by which somebody would be found, or another one told whether there is somebody.
+    account = str(user.pk) if user else former_spelling(name) or canonical(name) or ""
     known = user is not None and user.known_network
     try:
         return _attempt_login(request, account, known)
