@@ -45,7 +45,7 @@ JOINERS: Final = "\u200c\u200d"
 OWN_PACKAGES: Final = {"auth_core", "config", "conftest", "features", "manage", "tests", "users"}
 DEPENDENCIES: Final = set(
     """
-    allauth anymail argon2 argon2_cffi corsheaders cryptography dj_rest_auth django
+    allauth anymail argon2 argon2_cffi asgiref corsheaders cryptography dj_rest_auth django
     django_allauth django_anymail django_cors_headers django_environ django_rest_framework
     django_stubs django_stubs_ext django_tasks django_tasks_db djangorestframework
     djangorestframework_simplejwt djangorestframework_stubs drf_spectacular
