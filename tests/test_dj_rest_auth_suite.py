@@ -48,6 +48,9 @@ DIFFERENCES = {
         "test_refresh_cookie_name": "'xxx' not found in",
         "test_wo_csrf_enforcement": "False is not true",
     },
+    "registration, verification mandatory": {
+        "test_registration_with_email_verification": "None != 'person'"
+    },
     "claims of one's own": {"test_custom_jwt_claims": "Signature verification failed"},
     "without django-allauth": {"test_password_reset_no_allauth": NOT_RUN},
     "its own views and serializers": {
@@ -130,7 +133,10 @@ def is_expected(case: str, end: str) -> bool:
     return LISTED[case] in end if case in LISTED else end == PASSED
 
 
-@pytest.mark.parametrize("answers", [USUAL, {"token_delivery": "cookie"}])
+MANDATORY: Answers = {"email_verification": "mandatory"}
+
+
+@pytest.mark.parametrize("answers", [USUAL | MANDATORY, {"token_delivery": "cookie"}])
 def test_each_difference_is_in_the_contract(answers: Answers, bake: Bake) -> None:
     rows = re.findall(r"^\| (.*?) \|", bake(**answers).read("docs/contract.md"), re.MULTILINE)
     assert DIFFERENCES.keys() - set(rows) == set()

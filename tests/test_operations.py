@@ -371,6 +371,12 @@ def test_somebody_is_kept_out(operated: Operated) -> None:
         tokens = operated.log_in()
 
 
+@pytest.mark.parametrize("operated", ["sqlite"], indirect=True)
+def test_addresses_are_listed(operated: Operated) -> None:
+    printed = operated.shell(*operated.commands("Addresses that no account could take today"))
+    assert printed.count("0 addresses to decide on.") == 2
+
+
 def test_without_second_factors_no_command_is_about_them(bake: Bake) -> None:
     assert "reencryptmfa" not in bake(**VARIANTS["sqlite"]).read("docs/operations.md")
 

@@ -246,10 +246,17 @@ HALF_MADE = """
 import json
 from allauth.account.models import EmailAddress
 from django.contrib.auth import get_user_model
+from auth_core.accounts.models import Registration
 from auth_core.audit.models import AuditEvent
 complete, half_made = [], []
-for user in get_user_model().objects.exclude(email__startswith="user"):
-    address = EmailAddress.objects.filter(user=user, email=user.email).exists()
+for user in get_user_model().objects.exclude(email__startswith="user") | (
+    get_user_model().objects.filter(email=None)
+):
+    registration = Registration.objects.filter(user=user, activated_at=None).first()
+    if registration is not None:
+        user.email, address = registration.email, True
+    else:
+        address = EmailAddress.objects.filter(user=user, email=user.email).exists()
     event = AuditEvent.objects.filter(event="user_created", user_id=user.pk).exists()
     (complete if address and event else half_made).append(user.email)
 print(json.dumps({"complete": complete, "half-made": half_made}))
