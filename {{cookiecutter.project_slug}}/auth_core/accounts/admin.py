@@ -33,6 +33,10 @@ from .signals import account_recovered
 
 # What gives rights; superusers alone give them.
 RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
+# What a form that was left open must not put back.
+SHOWN = ("email", "is_active", "is_staff", "is_superuser")
+# Nobody's to write; a form would cut their microseconds, of which links that were mailed are made.
+TIMES = ("last_login", "date_joined")
 
 
 class AccountChangeForm(UserChangeForm):
@@ -65,32 +69,45 @@ class AccountAdmin(DjangoUserAdmin):
         return allowed and (obj is None or may_manage(request, obj))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        fields = super().get_readonly_fields(request, obj)
+        fields = (*super().get_readonly_fields(request, obj), *TIMES)
         return fields if request.user.is_superuser else (*fields, *RIGHTS)
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Let a registration go with its user: by itself nobody deletes one, which would claim the account."""
+        to_delete, counts, denied, protected = super().get_deleted_objects(objs, request)
+        return to_delete, counts, denied - {Registration._meta.verbose_name}, protected
+
     def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
-        """Have the form know which address it showed: the user may change it while the form is open."""
+        """Have the form know what it showed: that may change while the form is open."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if field is not None and db_field.name == "email":
+        if field is not None and db_field.name in SHOWN:
             field.show_hidden_initial = True
         return field
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Have a changed address follow the one way there is; a list that is edited ends here, too."""
-        before = obj.pk and self.model._base_manager.filter(pk=obj.pk).first()
+        """Write what the form has changed, and nothing that was read before and may be old by now.
+
+        A changed address follows the one way there is. A list that is edited ends here, too.
+        """
+        stored = obj.pk and self.model._base_manager.filter(pk=obj.pk)
+        before = stored and stored.first()
         if not all(may_manage(request, user) for user in (obj, before) if user):
             raise PermissionDenied
-        if before and "email" not in form.changed_data:
-            obj.email = before.email
         with transaction.atomic():
-            if before and before.email != obj.email:
+            if before and "email" in form.changed_data and before.email != obj.email:
                 correct_address(before, obj.email, request)
+            if before:
+                now = stored.select_for_update().get()
+                for field in self.model._meta.concrete_fields:
+                    if field.name == "email" or field.name not in form.changed_data:
+                        setattr(obj, field.attname, getattr(now, field.attname))
             super().save_model(request, obj, form, change)
 
     @admin.action(description=_("Mail a link to set a new password"), permissions=["change"])
     def send_password_reset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Do what `password/reset/` does: the administrator never sees the link."""
-        users = queryset.filter(is_active=True, email__isnull=False)
+        chosen = queryset.filter(is_active=True, email__isnull=False)
+        users = [user for user in chosen if may_manage(request, user)]
         with transaction.atomic():
             for user in users:
                 outbox.defer(send_reset_mail, email=user.email)
@@ -155,6 +172,7 @@ class RegistrationAdmin(ViewOnlyAdmin):
     list_display = ("email", "username", "requested_at", "activated_at", "ip")
     list_filter = ("requested_at", "activated_at")
     search_fields = ("=email", "=username", "=ip")
+    exclude = ("password",)
     fields = ("user", "email", "username", "requested_at", "activated_at", "ip", "user_agent")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,17 +18,21 @@ from django.core import mail
 from django.core.management import call_command
 from django.db import connection
 from django.http import HttpRequest
-from django.test import Client, TestCase
+from django.test import Client, RequestFactory, TestCase
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from rest_framework.exceptions import PermissionDenied
 
 from auth_core import env, policy
-from auth_core.accounts import addresses
+from auth_core.accounts import addresses, registrations
 from auth_core.accounts.models import EmailChange
 from auth_core.accounts.signals import account_recovered
 from auth_core.audit.models import AuditEvent
-from auth_core.contract.marks import admin_is_here, registration_is_open
+from auth_core.contract.marks import (
+    admin_is_here,
+    real_transactions,
+    registration_is_open,
+)
 from auth_core.contract.processes import PRODUCTION, run
 from auth_core.sessions.apps import ASKS_DJANGO, ASKS_THE_LIST, refuse_unchecked_sessions
 from auth_core.sessions.models import DJANGO, AuthSession
@@ -38,6 +43,7 @@ from auth_core.testing import (
     PASSWORD,
     Account,
     Api,
+    at_once,
     link_secrets,
     registration,
 )
@@ -81,10 +87,12 @@ def form_of(browser: Client, page: str) -> dict[str, Any]:
     initial = {name: form.get_initial_for_field(it, name) for name, it in form.fields.items()}
     sent: dict[str, Any] = {}
     for name, value in initial.items():
-        if name == "password" or value is None or value is False:
+        if name == "password" or value is None:
             continue
         if form.fields[name].show_hidden_initial:
             sent[f"initial-{name}"] = value
+        if value is False:
+            continue
         if hasattr(value, "strftime"):
             sent |= {f"{name}_0": f"{value:%Y-%m-%d}", f"{name}_1": f"{value:%H:%M:%S}"}
         else:
@@ -546,6 +554,7 @@ def test_a_list_that_is_edited_is_no_way_round(
     browser = staff("view_user", "change_user")
     for each, stays in ((root, True), (account, False)):
         form = {"form-TOTAL_FORMS": 1, "form-INITIAL_FORMS": 1, "form-0-id": each.user.pk}
+        form["initial-form-0-is_active"] = "True"
         page = f"{reverse('admin:users_user_changelist')}?q={each.user.email}"
         # Django 6.1 leaves out what may not be changed, and saves the rest.
         assert post(browser, page, {**form, "_save": "Save"}).status_code in {302, 403}
@@ -698,3 +707,107 @@ def test_an_address_is_taken_away_and_given(
         assert account.user.email == (email or None)
     assert post(admin, change_page(account), form).status_code == 302  # nothing changes
     assert AuditEvent.objects.filter(event="user_email_changed").count() == 2
+
+
+def test_a_form_writes_what_it_changed_alone(account: Account, admin: Client, api: Api) -> None:
+    """ADM-04: what happened while it was open stays: a deactivation, a new password, a link by mail."""
+    page = change_page(account)
+    form = {**form_of(admin, page), "first_name": "Ada"}
+    user = get_user_model().objects.get(pk=account.user.pk)
+    user.set_password(OTHER_PASSWORD)
+    user.is_active, user.last_name = False, "King"
+    user.save()
+    assert post(admin, page, form).status_code == 302
+    user.refresh_from_db()
+    assert (user.first_name, user.is_active) == ("Ada", False)
+    assert user.check_password(OTHER_PASSWORD)
+
+
+@real_transactions
+def test_saving_a_user_brings_no_former_password_back(
+    account: Account, admin: Client, mailbox: list[Any]
+) -> None:
+    """ADM-04: a form that is saved while a reset link sets the password; the new one counts."""
+    for number in range(4):
+        password = f"a wholly new passphrase, number {number}"
+        Api().post("rest_password_reset", {"email": account.user.email})
+        secrets = link_secrets(mailbox[-1])
+        body = {**secrets, "new_password1": password, "new_password2": password}
+        form = {**form_of(admin, change_page(account)), "first_name": f"Ada {number}"}
+        confirmed, saved = at_once(
+            partial(Api().post, "rest_password_reset_confirm", body),
+            partial(post, admin, change_page(account), form),
+        )
+        account.user.refresh_from_db()
+        assert saved.status_code in {302, 503}
+        assert account.user.check_password(password) is (confirmed.status == 200)
+
+
+def test_an_open_form_keeps_a_mailed_link(
+    account: Account, admin: Client, api: Api, mailbox: list[Any]
+) -> None:
+    """Times are nobody's to write: a link that was mailed is made of the last login."""
+    account.log_in()
+    api.post("rest_password_reset", {"email": account.user.email})
+    form = {**form_of(admin, change_page(account)), "first_name": "Ada"}
+    assert post(admin, change_page(account), form).status_code == 302
+    passwords = dict.fromkeys(("new_password1", "new_password2"), OTHER_PASSWORD)
+    body = {**link_secrets(mailbox[-1]), **passwords}
+    assert api.post("rest_password_reset_confirm", body).status == 200
+
+
+def act(browser: Client, model: str, action: str, *chosen: Any) -> int:
+    form = {"action": action, "_selected_action": [str(pk) for pk in chosen]}
+    return int(post(browser, reverse(f"admin:{model}_changelist"), form).status_code)
+
+
+def test_actions_of_staff_leave_superusers_alone(
+    root: Account, account: Account, staff: Callable[..., Client], mailbox: list[Any]
+) -> None:
+    """ADM-04: neither are their sessions ended, nor links mailed; those of others are."""
+    owners = (root, account)
+    sessions = [each.log_in() for each in owners]
+    browser = staff("view_authsession", "delete_authsession", "view_user", "change_user")
+    every = AuthSession.objects.filter(user__in=[it.user.pk for it in owners])
+    act(browser, "auth_sessions_authsession", "end_sessions", *every.values_list("pk", flat=True))
+    assert [it.is_alive for it in sessions] == [True, False]
+    mailbox.clear()
+    act(browser, "users_user", "send_password_reset", root.user.pk, account.user.pk)
+    assert [mail.to for mail in mailbox] == [[account.user.email]]
+
+
+def test_a_superuser_deletes_an_unclaimed_account(account: Account, admin: Client) -> None:
+    """ADM-04: with its registration, which nobody deletes by itself: that would claim the account."""
+    request = RequestFactory().post("/")
+    request.user = account.user
+    registration = registrations.note_unclaimed(account.user, request)
+    alone = reverse("admin:auth_accounts_registration_delete", args=[registration.pk])
+    assert post(admin, alone, {"post": "yes"}).status_code == 403
+    page = reverse("admin:users_user_delete", args=[account.user.pk])
+    assert post(admin, page, {"post": "yes"}).status_code == 302
+    assert not get_user_model().objects.filter(pk=account.user.pk).exists()
+
+
+def never(user: Any, request: Any) -> None:
+    raise PermissionDenied("not any more")
+
+
+def test_a_restriction_binds_a_session_that_lives(admin: Client, settings: Any) -> None:
+    """ADM-02: of the team, or the duty of a second factor that began meanwhile."""
+    page = reverse("admin:index")
+    assert admin.get(page).status_code == 200
+    settings.USER_RESTRICTIONS = [*settings.USER_RESTRICTIONS, f"{__name__}.never"]
+    assert admin.get(page).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("model", "lookup"),
+    [
+        ("auth_accounts_registration", "password__startswith"),
+        ("auth_sessions_authsession", "auth_hash__startswith"),
+    ],
+)
+def test_nobody_filters_by_what_is_secret(admin: Client, model: str, lookup: str) -> None:
+    """One character after the other a filter would tell a hash."""
+    answer = admin.get(reverse(f"admin:{model}_changelist"), {lookup: "md5"})
+    assert answer.status_code == 400

@@ -16,13 +16,14 @@ from django.contrib.messages.storage.base import Message
 from django.contrib.sessions.models import Session
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from rest_framework.exceptions import APIException
 
 from auth_core.accounts.adapter import frontend_link
 from auth_core.audit.log import Event, record
-from auth_core.sessions.services import record_failed_login
+from auth_core.sessions.services import record_failed_login, restrict_user
 
 
 def is_near(request: HttpRequest) -> bool:
@@ -40,7 +41,14 @@ class AdminSite(admin.AdminSite):
         self.add_action(delete_selected, "delete_selected")
 
     def has_permission(self, request: HttpRequest) -> bool:
-        return is_near(request) and super().has_permission(request)
+        """Ask the network, what USER_RESTRICTIONS say by now, and whether it is active staff."""
+        if not is_near(request) or not super().has_permission(request):
+            return False
+        try:
+            restrict_user(request.user, request)
+        except APIException:
+            return False
+        return True
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Undo an act that cannot be recorded: not every view of Django's is a transaction."""
@@ -96,11 +104,22 @@ def may_manage(request: HttpRequest, user: Any) -> bool:
     return request.user.is_superuser or not is_privileged(user)
 
 
+def manageable(request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    """Select the rows whose user the one who asks may manage; for actions, which ask for no row."""
+    if request.user.is_superuser:
+        return queryset
+    return queryset.exclude(Q(user__is_staff=True) | Q(user__is_superuser=True))
+
+
 class ViewOnlyAdmin(admin.ModelAdmin):
     """For rows that are made and changed elsewhere: nobody adds or changes one here.
 
-    Those of staff are deleted by superusers alone.
+    Those of staff are deleted by superusers alone. What is excluded is secret, and nobody filters by it.
     """
+
+    def lookup_allowed(self, lookup: str, value: str, request: Any = None) -> bool:
+        is_secret = lookup.split("__")[0] in (self.exclude or ())
+        return not is_secret and super().lookup_allowed(lookup, value, request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         owner = getattr(obj, "user", None)

@@ -5,7 +5,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from auth_core.http.admin import ViewOnlyAdmin
+from auth_core.http.admin import ViewOnlyAdmin, manageable
 
 from . import services
 from .models import AuthSession, RevocationReason
@@ -32,5 +32,7 @@ class AuthSessionAdmin(ViewOnlyAdmin):
 
     @admin.action(description=_("End the chosen sessions"), permissions=["delete"])
     def end_sessions(self, request: HttpRequest, queryset: QuerySet[AuthSession]) -> None:
-        ended = services.end_sessions(queryset, RevocationReason.ADMIN, request)
+        ended = services.end_sessions(
+            manageable(request, queryset), RevocationReason.ADMIN, request
+        )
         self.message_user(request, _("%d sessions ended.") % ended)

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from auth_core.http.admin import ViewOnlyAdmin
+from auth_core.http.admin import ViewOnlyAdmin, manageable
 
 from . import services
 from .models import ApiKey
@@ -42,5 +42,5 @@ class ApiKeyAdmin(ViewOnlyAdmin):
 
     @admin.action(description=_("Revoke the chosen API keys"), permissions=["delete"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        revoked = services.revoke(queryset, "admin", request)
+        revoked = services.revoke(manageable(request, queryset), "admin", request)
         self.message_user(request, _("%d API keys revoked.") % revoked)
