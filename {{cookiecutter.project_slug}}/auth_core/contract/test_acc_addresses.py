@@ -163,9 +163,9 @@ def test_another_spelling_does_not_tell_of_an_account(make_account: Any, api: Ap
     assert outcomes == [429, 429]
 
 
-def test_a_correction_ends_what_a_stranger_bound(account: Account) -> None:
+def test_a_correction_ends_what_a_stranger_bound(make_account: Any) -> None:
     """REG-14: an operator corrects the address of an account that nobody has claimed."""
-    told = []
+    account, told = make_account(), list[bool]()
 
     def receive(unclaimed: bool = False, **kwargs: Any) -> None:
         told.append(unclaimed)
